@@ -1,0 +1,134 @@
+"""Every error convscope raises on purpose, in one tree.
+
+Each message is one clear sentence (what was expected, what came) and ``hint`` says
+what to do. The command line prints both, without a traceback, and exits with
+``exit_code``::
+
+    ConvscopeError                 anything below
+    ├── UsageError                 arguments that make no sense together (exit 2)
+    ├── ImageError                 a picture that cannot be used; ``code`` says why
+    ├── ModelError                 a model that cannot be built or used
+    │   ├── UnknownModelError      no model of that name
+    │   ├── WeightsError           weights that cannot be read or do not fit; ``code`` says why
+    │   ├── DownloadError          weights that could not be fetched
+    │   └── MissingExtraError      an optional package is not installed
+    ├── TraceError                 a forward pass that cannot be recorded or read
+    │   ├── ForwardError           the model itself raised
+    │   ├── UnknownLayerError      no op or module call of that name
+    │   └── NotKeptError           the value was not kept in this trace
+    ├── SceneError                 a scene file that cannot be read
+    └── OutputError                a file that cannot be written
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+class ConvscopeError(Exception):
+    """Anything convscope raises on purpose."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n{self.hint}" if self.hint else self.message
+
+
+class UsageError(ConvscopeError):
+    """Arguments that make no sense, alone or together."""
+
+    exit_code = 2
+
+
+class ImageError(ConvscopeError):
+    """A picture that cannot be used.
+
+    ``code`` is one of ``damaged``, ``empty``, ``missing``, ``not_a_file``,
+    ``not_an_image``, ``not_finite``, ``too_many_bytes``, ``too_many_pixels``,
+    ``too_many_scans``, ``unreadable``, ``unsupported_depth``.
+    """
+
+    def __init__(self, message: str, *, code: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+
+
+class ModelError(ConvscopeError):
+    """A model that cannot be built or used."""
+
+
+class UnknownModelError(ModelError):
+    """No model of that name."""
+
+
+class WeightsError(ModelError):
+    """Weights that cannot be read, or do not fit the model.
+
+    ``code`` is one of ``code_inside``, ``damaged``, ``empty``, ``lfs_pointer``,
+    ``mismatch``, ``missing``, ``not_a_file``, ``not_finite``, ``not_weights``,
+    ``too_large``, ``torchscript``, ``unreadable``.
+    """
+
+    def __init__(self, message: str, *, code: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+
+
+class DownloadError(ModelError):
+    """Weights that could not be fetched from the network."""
+
+
+class MissingExtraError(ModelError):
+    """An optional package is not installed."""
+
+
+class TraceError(ConvscopeError):
+    """A forward pass that cannot be recorded or read."""
+
+
+class ForwardError(TraceError):
+    """The model itself raised during its forward pass."""
+
+
+class UnknownLayerError(TraceError):
+    """No op or module call of that name."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        near = nearest(name, known)
+        hint = f"Did you mean {', '.join(near)}?" if near else "`convscope layers MODEL` lists the names."
+        super().__init__(f"there is no layer `{name}` in this trace", hint=hint)
+        self.name = name
+        self.nearest = near
+
+
+class NotKeptError(TraceError):
+    """The value was not kept in this trace."""
+
+
+class SceneError(ConvscopeError):
+    """A scene that cannot be read."""
+
+
+class OutputError(ConvscopeError):
+    """A file that cannot be written."""
+
+
+def nearest(name: str, known: Iterable[str], count: int = 4) -> list[str]:
+    """Up to ``count`` of the ``known`` names that look most like ``name``.
+
+    Examples
+    --------
+    >>> nearest("layer1.conv1", ["layer1.0.conv1", "fc", "layer1.0.conv2"])
+    ['layer1.0.conv1', 'layer1.0.conv2']
+    """
+    from difflib import get_close_matches
+
+    names = list(dict.fromkeys(known))
+    close = get_close_matches(name, names, n=count, cutoff=0.6)
+    inside = [other for other in names if name and name in other and other not in close]
+    return (close + inside)[:count]
