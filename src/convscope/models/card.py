@@ -70,15 +70,19 @@ class Card:
         "normalisation skipped: ...", "torch.compile unwrapped").
     reference
         Paper or article the model comes from.
+    not_finite
+        Names of the parameters and buffers that hold NaN or infinity; where there are any, no
+        class may be named as the answer.
     """
 
     name: str
     source: str
     weights: str
     preprocessing: Preprocessing
-    categories: tuple[str, ...] = ()
+    categories: tuple[str, ...] = field(default=(), repr=False)
     notes: tuple[str, ...] = ()
     reference: str = ""
+    not_finite: tuple[str, ...] = ()
 
     @property
     def random(self) -> bool:

@@ -1,0 +1,141 @@
+"""``load_model``: from a name, a file or a module to a network with its card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Union
+
+from convscope.errors import UnknownModelError, UsageError, nearest
+from convscope.models.card import Card, Model
+from convscope.models.parts import Parts, read_request
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from convscope.models.parts import Weights
+
+    Spec = Union[str, Path, nn.Module, Model]
+
+
+def load_model(
+    spec: Spec,
+    *,
+    weights: Weights = "default",
+    normalize: bool = True,
+    input_size: int | tuple[int, int] | None = None,
+    categories: Sequence[str] | None = None,
+) -> Model:
+    """A network ready to be looked at, with its card.
+
+    Parameters
+    ----------
+    spec
+        ``efficientnet_lite0``, a torchvision name (``resnet50``), ``timm:NAME``, an article's
+        network (``tutorial_tanh``), ``path/to/net.py:Net``, or a ``torch.nn.Module``. A
+        ``Model`` is returned as it is.
+    weights
+        ``"default"`` for those that belong to the name; a name of the library
+        (``"IMAGENET1K_V1"``); ``"none"`` for random ones, the same every time; a file
+        (safetensors, or a state dict saved by torch); or a state dict.
+    normalize
+        ``False`` leaves out mean and standard deviation, and the card says what that changes.
+    input_size
+        Side of the input in pixels, or ``(height, width)``, instead of the model's own.
+    categories
+        Class names in the order of the logits, instead of the model's own.
+
+    Returns
+    -------
+    The module in evaluation mode if it was built here; one that was passed in stays as it was.
+    The caller's random numbers go on undisturbed.
+
+    Raises
+    ------
+    UnknownModelError
+        If there is no such model, naming the nearest ones.
+    WeightsError
+        If weights cannot be read or do not fit.
+    DownloadError
+        If weights could not be fetched.
+    MissingExtraError
+        If a package is not installed.
+    ModelError
+        If a person's own file or class cannot be used.
+
+    Examples
+    --------
+    >>> model = load_model("tutorial_tanh", weights="none")
+    >>> sum(parameter.numel() for parameter in model.module.parameters())
+    18354
+    >>> model.card.weights, model.card.categories[3], model.card.preprocessing.crop
+    ('random', 'cat', (32, 32))
+    """
+    if isinstance(spec, Model):
+        return spec
+    from torch import nn
+
+    names = None if categories is None else tuple(str(category) for category in categories)
+    given = isinstance(spec, nn.Module)
+    parts = _load(spec, weights, names)
+    if not given:
+        parts.module.eval()
+    return Model(parts.module, _card(spec, parts, names, normalize, input_size))
+
+
+def _load(spec: Spec, weights: Weights, categories: tuple[str, ...] | None) -> Parts:
+    from torch import nn
+
+    request = read_request(weights)
+    if isinstance(spec, nn.Module):
+        from convscope.models.given_models import load_given
+
+        return load_given(spec, request)
+    if not isinstance(spec, str | Path):
+        raise UsageError(f"`model` must be a name, a file or a torch.nn.Module; got {type(spec).__name__}")
+    text = str(spec).strip()
+    if text.startswith("timm:"):
+        from convscope.models.timm_models import load_timm
+
+        return load_timm(text.removeprefix("timm:"), request, categories)
+    if text == "efficientnet_lite0":
+        from convscope.models.package_models import load_lite0
+
+        return load_lite0(request, categories)
+    from convscope.models.article_models import article_names, load_article
+
+    if text in article_names():
+        return load_article(text, request)
+    from convscope.models.torchvision_models import load_torchvision, torchvision_names
+
+    known = torchvision_names()
+    if text in known:
+        return load_torchvision(text, request, categories)
+    near = nearest(text, [*known, *article_names()])
+    raise UnknownModelError(f"there is no model `{text}`", hint=", ".join(near))
+
+
+def _card(
+    spec: Spec,
+    parts: Parts,
+    categories: tuple[str, ...] | None,
+    normalize: bool,
+    input_size: int | tuple[int, int] | None,
+) -> Card:
+    preprocessing, notes = parts.preprocessing, list(parts.notes)
+    if input_size is not None:
+        preprocessing = preprocessing.with_input_size(input_size)
+    if not normalize:
+        preprocessing = preprocessing.without_normalization()
+    if preprocessing.note:
+        notes.append(preprocessing.note)
+    name = str(spec).strip() if isinstance(spec, str | Path) else type(parts.module).__name__
+    return Card(
+        name=name,
+        source=parts.source,
+        weights=parts.weights,
+        preprocessing=preprocessing,
+        categories=parts.categories if categories is None else categories,
+        notes=tuple(dict.fromkeys(notes)),
+        reference=parts.reference,
+    )
