@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+import dataclasses
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from convscope.errors import NotKeptError
@@ -27,7 +28,7 @@ class Operand:
     op: int | None = None
     output: int = 0
     parameter: str | None = None
-    constant: Tensor | None = field(default=None, repr=False, compare=False)
+    constant: Tensor | None = dataclasses.field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,7 @@ class Op:
     seconds: float
     spatial: tuple[int, int] | None = None
     field: Field | None = None
-    values: tuple[Tensor | None, ...] = field(default=(), repr=False)
+    values: tuple[Tensor | None, ...] = dataclasses.field(default=(), repr=False)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -145,7 +146,7 @@ class ModuleCall:
     last: int
     outputs: tuple[tuple[int, int], ...]
     leaf: bool
-    values: tuple[Tensor | None, ...] = field(default=(), repr=False)
+    values: tuple[Tensor | None, ...] = dataclasses.field(default=(), repr=False)
 
     @property
     def value(self) -> Tensor:

@@ -1,0 +1,73 @@
+"""From a model's output to named classes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from convscope.errors import TraceError
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One class of the answer: its ``index``, ``label``, ``probability`` (softmax, 0 to 1) and ``logit``."""
+
+    index: int
+    label: str
+    probability: float
+    logit: float
+
+
+def find_logits(output: Any) -> Tensor | None:
+    """The class scores ``[N, classes]`` in a model's output, or ``None``.
+
+    A tensor of two axes is taken; in a dict the entry ``logits`` or ``out``, or its only such
+    tensor; in a tuple (Inception, GoogLeNet) the first.
+    """
+    if isinstance(output, Tensor):
+        return output if output.ndim == 2 and output.shape[1] > 1 and output.is_floating_point() else None
+    if isinstance(output, Mapping):
+        for key in ("logits", "out"):
+            if key in output and (found := find_logits(output[key])) is not None:
+                return found
+        fits = [t for v in output.values() if isinstance(v, Tensor) and (t := find_logits(v)) is not None]
+        return fits[0] if len(fits) == 1 else None
+    if hasattr(output, "logits"):
+        return find_logits(output.logits)
+    if isinstance(output, (tuple, list)) and output:
+        return find_logits(output[0])
+    return None
+
+
+def predict(logits: Tensor, categories: Sequence[str], count: int) -> list[Prediction]:
+    """The most probable classes of the first row of ``logits``, most probable first.
+
+    Examples
+    --------
+    >>> predict(torch.tensor([[10.0, 6.0, 4.0]]), ["cat", "dog", "cow"], 1)
+    [Prediction(index=0, label='cat', probability=0.979..., logit=10.0)]
+
+    Raises
+    ------
+    TraceError
+        If the scores hold NaN or infinity: no class can be named then.
+    """
+    row = logits[0].detach().double().cpu()
+    bad = int((~torch.isfinite(row)).sum())
+    if bad:
+        raise TraceError(
+            f"{bad} of the {len(row)} class scores are not finite (NaN or infinity), so no class can be named",
+            hint="Check the weights and the input for NaN: `convscope layers` shows where they begin.",
+        )
+    probabilities = row.softmax(0)
+    order = torch.sort(probabilities, descending=True, stable=True).indices[:count].tolist()
+    return [
+        Prediction(
+            i, categories[i] if i < len(categories) else f"class {i}", float(probabilities[i]), float(row[i])
+        )
+        for i in order
+    ]

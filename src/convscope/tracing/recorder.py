@@ -1,0 +1,374 @@
+"""Records one forward pass, op by op, as it really happens.
+
+Two things are watched: a ``TorchFunctionMode`` sees every torch function called (by modules
+and by plain code alike), and forward hooks on the modules say where in the model it was
+called. Edges come from the identity of tensors. A kept value is an alias of the live tensor;
+only where something is about to write into its memory is it copied (:meth:`Recorder.keep`,
+:meth:`Recorder.before_write`), so that recording costs little and shows nothing stale.
+Version counters prove the latter afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from threading import get_ident
+from time import perf_counter
+from typing import Any
+from weakref import ref
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.overrides import TorchFunctionMode
+
+from convscope.errors import TraceError
+from convscope.tracing.events import Call, Event, Kept, Slot
+from convscope.tracing.guard import ModelGuard
+from convscope.tracing.observers import Observer
+from convscope.tracing.plan import KEEP_IF_UNCHANGED, Plan, make_plan, tensors_in
+
+# With a mode active these would take another path through the code than they take unwatched
+# (`has_torch_function` rules their fused kernel out), so they are run unwatched, as one op.
+_OPAQUE = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncoder)
+_plans: dict[Any, Plan] = {}
+
+
+class StopForward(BaseException):
+    """Unwinds a forward pass of which nothing more is needed; never leaves this room."""
+
+
+class Recorder(TorchFunctionMode):
+    """Watches a model's forward pass; see :func:`record` for the way in."""
+
+    def __init__(
+        self, model: nn.Module, observers: Sequence[Observer], guard: ModelGuard, *, careful: bool = False
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.observers = list(observers)
+        self.guard = guard
+        self.careful = careful
+        self.events: list[Event] = []
+        self.calls: list[Call] = []
+        self._stack: list[Call] = []
+        self._sources: dict[int, tuple[ref[Tensor], Event, int]] = {}
+        self._guarded: dict[int, list[Kept]] = {}
+        self._living: dict[int, list[int]] = {}
+        self._names: dict[str, int] = {}
+        self._paths = {id(m): path for path, m in guard.modules}
+        self._reserved = frozenset(self._paths.values())
+        self._parameters = guard.tensors
+        self._thread = get_ident()
+        self._handles: list[Any] = []
+        self._hooked: set[int] = set()
+        self.failed_in = ""
+
+    # -- around the pass ---------------------------------------------------------------
+
+    def __enter__(self) -> Recorder:
+        # Global hooks run before a module's own, which may still change its output: there
+        # only a hook of the module itself, registered last, sees what the module returns.
+        self._handles.append(register_module_forward_pre_hook(self._before_module))
+        self._handles.append(register_module_forward_hook(self._after_unhooked, always_call=True))
+        for _, module in self.guard.modules:
+            if isinstance(module, _OPAQUE):
+                handle = module.register_forward_hook(self._after_opaque, always_call=True, with_kwargs=True)
+                self._handles.append(handle)
+                self._hooked.add(id(module))
+            elif module._forward_hooks:
+                self._handles.append(module.register_forward_hook(self._after_module, always_call=True))
+                self._hooked.add(id(module))
+        super().__enter__()
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)
+        while self._stack:
+            self._leave_opaque(self._stack.pop())
+        for handle in self._handles:
+            handle.remove()
+
+    def add_input(self, name: str, tensor: Tensor) -> None:
+        """Record a tensor handed to the model as an op of kind ``input``."""
+        event = self._new_event(Plan("input"), name=name)
+        self._finish(event, [tensor])
+
+    # -- module calls ------------------------------------------------------------------
+
+    def _before_module(self, module: nn.Module, args: Any) -> None:
+        path = self._paths.get(id(module))
+        if path is None or get_ident() != self._thread:
+            return
+        name, number = self._unique(path, calls=True)
+        call = Call(name, path, number, module, len(self.events), leaf=not module._modules)
+        self._stack.append(call)
+        self.calls.append(call)
+        if isinstance(module, _OPAQUE) and not torch.is_grad_enabled():
+            call.opaque = torch._C.DisableTorchFunction()  # type: ignore[attr-defined]
+            call.opaque.__enter__()
+
+    def _after_opaque(self, module: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> Any:
+        call = self._stack[-1] if self._stack else None
+        if call is not None and call.module is module and self._leave_opaque(call) and output is not None:
+            with torch._C.DisableTorchFunction():  # type: ignore[attr-defined]
+                event = self._new_event(Plan(_snake(type(module).__name__)))
+                event.args, event.kwargs = self._slots(args), {k: self._slot(v) for k, v in kwargs.items()}
+                self._finish(event, list(tensors_in(output)))
+        return self._after_module(module, args, output)
+
+    @staticmethod
+    def _leave_opaque(call: Call) -> bool:
+        if call.opaque is None:
+            return False
+        call.opaque.__exit__(None, None, None)
+        call.opaque = None
+        return True
+
+    def _after_unhooked(self, module: nn.Module, args: Any, output: Any) -> Any:
+        if id(module) in self._paths and id(module) not in self._hooked:
+            return self._after_module(module, args, output)
+        return None
+
+    def _after_module(self, module: nn.Module, args: Any, output: Any) -> Any:
+        if get_ident() != self._thread:
+            return None
+        while self._stack and self._stack[-1].module is not module:
+            self._leave_opaque(self._stack.pop())
+        if not self._stack:
+            return None
+        if output is None:  # the forward raised (or returned nothing): remember where, innermost first
+            self.failed_in = self.failed_in or f"`{self._stack[-1].name or type(module).__name__}`"
+        else:
+            self.failed_in = ""
+        with torch._C.DisableTorchFunction():  # type: ignore[attr-defined]
+            return self._finish_call(self._stack.pop(), output)
+
+    def _finish_call(self, call: Call, output: Any) -> Any:
+        call.last = len(self.events)
+        if call.leaf and call.last - call.first == 1 and call.name:
+            self.events[call.first].name = call.name
+        tensors = [output] if isinstance(output, Tensor) else list(tensors_in(output))
+        replaced: Tensor | None = None
+        for number, tensor in enumerate(tensors):
+            source = self._source(tensor)
+            if source is None:
+                event = self._new_event(Plan("unseen"), name=None)
+                self._finish(event, [tensor])
+                call.last = len(self.events)
+                source = (event, 0)
+            call.outputs.append(source)
+            for observer in self.observers:
+                change = observer.on_call(call, number, tensor)
+                if change is not None:
+                    if not isinstance(output, Tensor):
+                        raise TraceError(
+                            f"the output of `{call.name}` is a {type(output).__name__}, and only a single "
+                            "tensor can be replaced",
+                            hint="Replace the value of an op inside it instead.",
+                        )
+                    tensor = replaced = self._replaced(call.name, tensor, change, source)
+                    call.outputs[number] = source = self._source(tensor) or source
+                    call.last = len(self.events)
+        self._stop_if_done()
+        return replaced
+
+    # -- torch functions -----------------------------------------------------------------
+
+    def __torch_function__(
+        self, function: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        plan = _plans.get(function)
+        if plan is None:
+            plan = _plans[function] = make_plan(function)
+        kwargs = kwargs or {}
+        if plan.silent:
+            if plan.leaky and args and isinstance(args[0], Tensor):
+                self.before_write([args[0]], leaks=True)
+            return function(*args, **kwargs)
+        slots = self._slots(args)
+        keyword_slots = {k: self._slot(v) for k, v in kwargs.items()} if kwargs else kwargs
+        written = plan.overwrites(args, kwargs) if plan.overwrites is not None else ()
+        if written:
+            self.before_write(written)
+        began = perf_counter()
+        result = function(*args, **kwargs)
+        seconds = perf_counter() - began
+        outputs = [result] if isinstance(result, Tensor) else list(tensors_in(result))
+        for tensor in written:
+            if id(tensor) not in self._parameters and not any(tensor is t for t in outputs):
+                outputs.append(tensor)
+        if not outputs:
+            return result
+        if not written and plan.kind not in KEEP_IF_UNCHANGED and all(_same(t, args, kwargs) for t in outputs):
+            return result
+        event = self._new_event(plan)
+        event.function, event.args, event.kwargs, event.seconds = function, slots, keyword_slots, seconds
+        for tensor in written:
+            self._after_write(tensor, event)
+        changed = self._finish(event, outputs)
+        self._stop_if_done()
+        if changed is None:
+            return result
+        if written and outputs[0] is written[0]:
+            self.before_write(written)
+            written[0].copy_(changed)
+            self._set_source(written[0], self.events[-1], 0)
+            return result
+        if not isinstance(result, Tensor):
+            raise TraceError(
+                f"`{event.name}` gives a {type(result).__name__}, and only a single tensor can be replaced",
+                hint="Replace the value of the op that uses it instead.",
+            )
+        return changed
+
+    def _finish(self, event: Event, tensors: list[Tensor]) -> Tensor | None:
+        """Note the outputs of an event and show them to the observers."""
+        changed: Tensor | None = None
+        for number, tensor in enumerate(tensors):
+            event.outputs.append((tensor.shape, tensor.dtype))
+            self._set_source(tensor, event, number)
+            for observer in self.observers:
+                change = observer.on_op(event, number, tensor)
+                if change is not None:
+                    tensor = changed = self._replaced(event.name, tensor, change, (event, number))
+        return changed
+
+    def _replaced(self, name: str, old: Tensor, new: Tensor, source: tuple[Event, int]) -> Tensor:
+        if not isinstance(new, Tensor) or new.shape != old.shape:
+            got = tuple(new.shape) if isinstance(new, Tensor) else type(new).__name__
+            raise TraceError(f"the replacement for `{name}` must have shape {tuple(old.shape)}; got {got}")
+        event = self._new_event(Plan("replace"), name=f"{name}.replaced")
+        event.args = (Slot(tuple(old.shape), source[0], source[1]),)
+        event.outputs.append((tuple(new.shape), new.dtype))
+        new = new.to(old.dtype) if new is not old else new.clone()
+        self._set_source(new, event, 0)
+        for observer in self.observers:
+            if observer.on_op(event, 0, new) is not None:
+                raise TraceError(f"`{name}` is replaced twice", hint="Give one replacement for each name.")
+        return new
+
+    # -- keeping values --------------------------------------------------------------------
+
+    def keep(self, values: list[Kept | None], output: int, tensor: Tensor) -> None:
+        """Keep ``tensor`` as it is now, in ``values[output]``."""
+        while len(values) <= output:
+            values.append(None)
+        if tensor.layout is not torch.strided or self.careful:
+            values[output] = Kept(tensor.detach().clone(), 0, alias=False)
+            return
+        alias = tensor.detach()
+        storage = _storage(alias)
+        kept = Kept(alias, _version(tensor), alias=True)
+        values[output] = kept
+        self._guarded.setdefault(storage, []).append(kept)
+
+    def before_write(self, tensors: Sequence[Tensor], *, leaks: bool = False) -> None:
+        """Copy every kept value, parameter and buffer that lives where ``tensors`` live."""
+        for tensor in tensors:
+            storage = _storage(tensor)
+            self.guard.before_write(storage)
+            for kept in self._guarded.pop(storage, ()):
+                kept.tensor = kept.tensor.clone()
+                kept.alias = False
+
+    def _after_write(self, tensor: Tensor, event: Event) -> None:
+        """Whatever else lives in the memory just written now comes from ``event`` too."""
+        for key in self._living.get(_storage(tensor), ()):
+            live, source, number = self._sources[key]
+            other = live()
+            if other is not None and other is not tensor and _storage(other) == _storage(tensor):
+                event.extra.append(Slot(tuple(other.shape), source, number))
+                self._sources[key] = (live, event, 0)
+
+    def stale(self) -> list[Kept]:
+        """Kept values whose memory was written unseen; empty unless a function hides its writes."""
+        return [k for kept in self._guarded.values() for k in kept if _version(k.tensor) != k.version]
+
+    # -- names and sources -----------------------------------------------------------------
+
+    def _new_event(self, plan: Plan, name: str | None = None) -> Event:
+        call = self._stack[-1] if self._stack else None
+        path = call.path if call else ""
+        if name is None:
+            name, _ = self._unique(f"{path}.{plan.kind}" if path else plan.kind)
+        event = Event(len(self.events), name, plan, path, call.name if call else "", call.module if call else None)
+        self.events.append(event)
+        return event
+
+    def _unique(self, name: str, *, calls: bool = False) -> tuple[str, int]:
+        """``name`` the first time, ``name_1`` the second, never the name of another module."""
+        number = self._names.get(name, -1) + 1
+        if number == 0 and not calls and name in self._reserved:
+            number = 1
+        while number and f"{name}_{number}" in self._reserved:
+            number += 1
+        self._names[name] = number
+        return (f"{name}_{number}" if number else name), number
+
+    def _set_source(self, tensor: Tensor, event: Event, number: int) -> None:
+        self._sources[id(tensor)] = (ref(tensor), event, number)
+        storage = _storage(tensor)
+        living = self._living.get(storage)
+        if living is None:
+            self._living[storage] = [id(tensor)]
+        elif id(tensor) not in living:
+            living.append(id(tensor))
+
+    def _source(self, tensor: Tensor) -> tuple[Event, int] | None:
+        found = self._sources.get(id(tensor))
+        return (found[1], found[2]) if found is not None and found[0]() is tensor else None
+
+    def _slots(self, args: Sequence[Any]) -> tuple[Any, ...]:
+        return tuple([self._slot(a) for a in args])
+
+    def _slot(self, value: Any) -> Any:
+        if isinstance(value, Tensor):
+            found = self._sources.get(id(value))
+            if found is not None and found[0]() is value:
+                return Slot(value.shape, found[1], found[2])
+            parameter = self._parameters.get(id(value))
+            if parameter is not None:
+                return Slot(value.shape, parameter=parameter)
+            kept: list[Kept | None] = []
+            self.keep(kept, 0, value)
+            return Slot(value.shape, constant=kept[0])
+        if isinstance(value, (list, tuple)):
+            return tuple([self._slot(v) for v in value])
+        if isinstance(value, dict):
+            return {k: self._slot(v) for k, v in value.items()}
+        return value
+
+    def _stop_if_done(self) -> None:
+        if any(observer.done() for observer in self.observers):
+            raise StopForward
+
+
+def _storage(tensor: Tensor) -> int:
+    """What identifies the memory of a tensor; 0 where it has no single piece of it (sparse)."""
+    return tensor.untyped_storage()._cdata if tensor.layout is torch.strided else 0
+
+
+def _same(tensor: Tensor, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
+    return any(tensor is a for a in args) or any(tensor is a for a in kwargs.values())
+
+
+def _version(tensor: Tensor) -> int:
+    return 0 if tensor.is_inference() else tensor._version
+
+
+def _snake(name: str) -> str:
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+
+
+@contextlib.contextmanager
+def eager() -> Iterator[None]:
+    """Runs compiled parts of a model uncompiled, so that they can be watched."""
+    import sys
+
+    compiler: Callable[..., Any] | None = getattr(torch.compiler, "set_stance", None)
+    if "torch._dynamo" in sys.modules and compiler is not None:
+        with compiler("force_eager"):
+            yield
+    else:
+        yield

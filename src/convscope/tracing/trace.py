@@ -1,0 +1,268 @@
+"""A recorded forward pass, and the function that makes one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from convscope.data import Picture, load_image
+from convscope.errors import ModelError, TraceError, UnknownLayerError, UsageError
+from convscope.models import Card, Geometry, Model, load_model
+from convscope.tracing.answers import Prediction, find_logits, predict
+from convscope.tracing.build import build_calls, build_ops
+from convscope.tracing.graph import ModuleCall, Op
+from convscope.tracing.observers import Keep, Names, Observer
+from convscope.tracing.record import Recording, record
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from numpy.typing import NDArray
+
+
+class Trace:
+    """One forward pass of one model, op by op, with the values as they were when computed.
+
+    Made by :func:`trace`. Iterating gives the ops in call order; ``trace[name]`` gives an op
+    or a module call by the name a person would type, ``trace[index]`` an op by its place.
+
+    Attributes
+    ----------
+    model
+        The :class:`~convscope.models.Model`, with its card.
+    output
+        What the model returned; ``None`` where the pass was stopped early.
+    picture, geometry
+        The photo and where the model's input lies on it; ``None`` for a batch prepared by hand.
+    inputs
+        What the model was given.
+    seconds
+        Wall time of the pass, the recording included.
+    """
+
+    def __init__(
+        self, recording: Recording, model: Model, inputs: Any, picture: Picture | None, geometry: Geometry | None
+    ) -> None:
+        self.model = model
+        self.inputs = inputs
+        self.picture = picture
+        self.geometry = geometry
+        self.output = recording.output
+        self.stopped = recording.stopped
+        self.seconds = recording.seconds
+        self._recording = recording
+
+    @property
+    def card(self) -> Card:
+        """What belongs to the model."""
+        return self.model.card
+
+    @cached_property
+    def ops(self) -> tuple[Op, ...]:
+        """Every op in call order, inputs first."""
+        return build_ops(self._recording.events, self.model.module, self._parameter_shapes)
+
+    @cached_property
+    def calls(self) -> tuple[ModuleCall, ...]:
+        """Every module call in the order they began, the model itself (named ``""``) first."""
+        return build_calls(self._recording.calls)
+
+    @cached_property
+    def _parameter_shapes(self) -> dict[str, tuple[int, ...]]:
+        return {name: tuple(p.shape) for name, p in self.model.module.named_parameters()}
+
+    @cached_property
+    def _by_name(self) -> dict[str, Op | ModuleCall]:
+        named: dict[str, Op | ModuleCall] = {call.name: call for call in self.calls if call.name}
+        for op in self.ops:
+            named[op.name] = op
+        return named
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every name ``trace[...]`` knows: ops in call order, then module calls of more than one op."""
+        ops = dict.fromkeys(op.name for op in self.ops)
+        return (*ops, *(c.name for c in self.calls if c.name and c.name not in ops))
+
+    def __getitem__(self, name: str | int) -> Op | ModuleCall:
+        if isinstance(name, int):
+            return self.ops[name]
+        try:
+            return self._by_name[name]
+        except KeyError:
+            raise UnknownLayerError(name, self.names) from None
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._by_name
+
+    def __iter__(self) -> Iterator[Op]:
+        return iter(self.ops)
+
+    def __len__(self) -> int:
+        return len(self.ops)
+
+    def op(self, name: str | int) -> Op:
+        """The op called ``name``; for a module of several ops the one that made its output."""
+        found = self[name]
+        if isinstance(found, Op):
+            return found
+        if not found.outputs:
+            raise TraceError(f"`{found.name}` gave no tensor in this pass")
+        return self.ops[found.outputs[0][0]]
+
+    def select(self, patterns: str | Iterable[str]) -> list[Op]:
+        """Ops whose names match a name or glob pattern, in call order.
+
+        Raises
+        ------
+        UnknownLayerError
+            If a pattern matches nothing.
+        """
+        wanted = (patterns,) if isinstance(patterns, str) else tuple(patterns)
+        chosen: dict[int, Op] = {}
+        for pattern in wanted:
+            matches = Names(pattern)
+            found = [op for op in self.ops if matches(op.name)]
+            if not found:
+                found = [self.op(name) for name in self.names if matches(name)]
+            if not found:
+                raise UnknownLayerError(pattern, self.names)
+            chosen.update((op.index, op) for op in found)
+        return [chosen[i] for i in sorted(chosen)]
+
+    def parameter(self, name: str) -> Tensor:
+        """A parameter or buffer of the model by its qualified name."""
+        module = self.model.module
+        tensors = dict(module.named_parameters()) | dict(module.named_buffers())
+        if name not in tensors:
+            raise UnknownLayerError(name, tensors)
+        return tensors[name].detach()
+
+    @property
+    def multiply_adds(self) -> int:
+        """Multiply-adds of the whole pass."""
+        return sum(op.multiply_adds for op in self.ops)
+
+    @property
+    def parameters(self) -> int:
+        """Parameters of the model, shared ones counted once."""
+        return sum(prod(shape) for shape in self._parameter_shapes.values())
+
+    @cached_property
+    def logits(self) -> Tensor | None:
+        """Scores of the classes, ``[N, classes]``; ``None`` for a model that gives none."""
+        return find_logits(self.output)
+
+    def predictions(self, count: int = 5) -> list[Prediction]:
+        """The ``count`` most probable classes of the first picture, by softmax, most probable first.
+
+        Raises
+        ------
+        TraceError
+            If the model gives no class scores, or they are not finite (no class can be named then).
+        """
+        if self.logits is None:
+            raise TraceError(
+                "this model gives no class scores, so there is nothing to predict",
+                hint="Look at its layers instead: `print(trace)` lists them.",
+            )
+        return predict(self.logits, self.card.categories, count)
+
+    def __str__(self) -> str:
+        width = min(48, max((len(op.name) for op in self.ops), default=4))
+        lines = [f"{self.card.name}: {len(self.ops)} ops, {self.parameters:,} parameters, {self.multiply_adds:,} multiply-adds"]
+        for op in self.ops:
+            shape = "×".join(map(str, op.shape)) or "scalar"
+            lines.append(f"{op.index:>4}  {op.name:<{width}}  {op.kind:<18} {shape}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"<Trace of {self.card.name}: {len(self.ops)} ops>"
+
+
+def trace(
+    model: nn.Module | Model | str,
+    image: str | PathLike[str] | Picture | NDArray[Any] | Tensor | Any,
+    *,
+    keep: str | Iterable[str] | None = None,
+    observers: Sequence[Observer] = (),
+    weights: str = "default",
+    training: bool = False,
+    grad: bool = False,
+) -> Trace:
+    """Run a model once and record every op of the pass, with its value.
+
+    Parameters
+    ----------
+    model
+        A module, a loaded :class:`~convscope.models.Model`, or a name (``resnet50``,
+        ``timm:convnext_tiny``, ``net.py:Net``). Run in eval mode and left exactly as found.
+    image
+        A path, ``sample:cat``, a :class:`~convscope.data.Picture`, a ``uint8`` array or a Pillow
+        image is preprocessed as belongs to the model. A tensor is a prepared batch
+        ``[N, C, H, W]`` (or ``[C, H, W]``), given to the model as it is; a list is handed over
+        as one argument, a tuple as several, a dict as keyword arguments.
+    keep
+        Names or patterns of the values to keep; all where ``None``. Ops are recorded either way.
+    observers
+        Further :class:`~convscope.tracing.Observer` objects, asked after the values are kept.
+    weights
+        For a model given by name, as in :func:`~convscope.models.load_model`.
+    training
+        Run in the model's own training modes instead of eval mode.
+    grad
+        Record gradients, for attributions.
+
+    Raises
+    ------
+    ForwardError
+        If the model raises.
+
+    Examples
+    --------
+    >>> import torch, convscope
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU(inplace=True))
+    >>> trace = convscope.trace(net, torch.zeros(1, 3, 8, 8))
+    >>> [(op.name, op.shape) for op in trace]
+    [('input', (1, 3, 8, 8)), ('0', (1, 4, 6, 6)), ('1', (1, 4, 6, 6))]
+    >>> bool((trace["0"].value < 0).any() or (trace["0"].value >= 0).all())
+    True
+    """
+    loaded = load_model(model, weights=weights) if not isinstance(model, Model) else model
+    inputs, picture, geometry = prepare(loaded, image)
+    watching = [Keep(keep), *observers]
+    recording = record(loaded.module, inputs, watching, training=training, grad=grad)
+    if recording.stale:
+        recording = record(loaded.module, inputs, watching, training=training, grad=grad, careful=True)
+    return Trace(recording, loaded, inputs, picture, geometry)
+
+
+def prepare(model: Model, image: Any) -> tuple[Any, Picture | None, Geometry | None]:
+    """What the model is to be given: a picture preprocessed, a batch made to fit its numbers and device."""
+    if isinstance(image, (list, tuple, dict)):
+        return image, None, None
+    like = next((p for p in model.module.parameters() if p.is_floating_point()), None)
+    if isinstance(image, Tensor):
+        if image.ndim == 3:
+            image = image.unsqueeze(0)
+        if image.ndim != 4 and image.ndim < 2:
+            raise UsageError(f"`image` must be a batch of shape (N, C, H, W); got shape {tuple(image.shape)}")
+        return _cast(image, like), None, None
+    picture = image if isinstance(image, Picture) else load_image(image)
+    prepared = model.card.preprocessing.apply(picture.pixels)
+    return _cast(prepared.tensor, like), picture, prepared.geometry
+
+
+def _cast(tensor: Tensor, like: Tensor | None) -> Tensor:
+    if like is None:
+        return tensor if tensor.is_floating_point() else tensor.to(torch.get_default_dtype())
+    if like.is_meta:
+        raise ModelError("the model's parameters are on the meta device and hold no values")
+    if tensor.is_floating_point() or tensor.dtype == torch.uint8:
+        tensor = tensor.to(like.dtype)
+    return tensor.to(like.device)
