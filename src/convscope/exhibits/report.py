@@ -1,0 +1,104 @@
+"""The report: one HTML file with the viewer and a whole scene in it.
+
+It opens from disk, asks the network for nothing, and its content security policy lets nothing
+run but the one script it was written with.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import os
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from convscope.exhibits.report_data import escaped_json, pack_scene
+from convscope.exhibits.report_file import write_whole
+from convscope.exhibits.report_modules import join_modules
+
+if TYPE_CHECKING:
+    from convscope.scene import Scene
+
+ENTRY = "report.js"
+STYLES = ("tokens.css", "layout.css", "parts.css")
+
+
+def write_report(scene: Scene, path: str | os.PathLike[str]) -> Path:
+    """Write ``scene`` as one HTML file, whole or not at all; returns its path.
+
+    Raises
+    ------
+    OutputError
+        If ``path`` cannot be written.
+    """
+    return write_whole(path, report_bytes(scene))
+
+
+def report_bytes(scene: Scene) -> bytes:
+    """The HTML file :func:`write_report` writes, in UTF-8; the same scene gives the same bytes."""
+    index, chunks = pack_scene(scene)
+    script, style = viewer_script(), viewer_style()
+    policy = (
+        f"default-src 'none'; script-src {source_hash(script)}; style-src {source_hash(style)}; "
+        "img-src blob: data:; base-uri 'none'; form-action 'none'"
+    )
+    title = f"{scene.manifest['image']['name']} · {scene.manifest['model']['name']} · convscope"
+    blocks = "\n".join(
+        f'<script type="text/plain" data-chunk="{html.escape(name)}">{text}</script>'
+        for name, text in chunks.items()
+    )
+    page = _template()
+    for key, value in (
+        ("policy", html.escape(policy, quote=True)),
+        ("title", html.escape(_printable(title))),
+        ("style", style),
+        ("manifest", escaped_json(scene.manifest)),
+        ("index", escaped_json(index)),
+        ("chunks", blocks),
+        ("script", script),
+    ):
+        before, mark, after = page.partition(f"<!--{key}-->")
+        if not mark:
+            raise ValueError(f"report.html has no place for its {key}")
+        page = before + value + after
+    return page.encode("utf-8")
+
+
+def source_hash(text: str) -> str:
+    """The content security policy's name for an inline script or style with this text.
+
+    Examples
+    --------
+    >>> source_hash("")
+    "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
+    """
+    digest = hashlib.sha256(text.encode("utf-8")).digest()
+    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
+
+
+@cache
+def viewer_script() -> str:
+    """The viewer's modules as one script that starts a report."""
+    folder = resources.files("convscope") / "viewer"
+    modules = {file.name: file.read_text("utf-8") for file in folder.iterdir() if file.name.endswith(".js")}
+    return "\n" + join_modules(modules, ENTRY)
+
+
+@cache
+def viewer_style() -> str:
+    """The viewer's style sheets as one."""
+    folder = resources.files("convscope") / "viewer"
+    return "\n" + "\n".join((folder / name).read_text("utf-8") for name in STYLES)
+
+
+@cache
+def _template() -> str:
+    return (resources.files("convscope") / "viewer" / "report.html").read_text("utf-8")
+
+
+def _printable(text: str) -> str:
+    """Text that UTF-8 can write: stray halves of surrogate pairs (from file names) as ``\\udcxx``."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,168 @@
+// Puts the viewer together: one custom element, one shadow root, one state.
+
+import { element, fill } from "./dom.js";
+import { answersPanel, factsPanel } from "./facts.js";
+import { MapGlass } from "./glass.js";
+import { ChannelGrid } from "./grid.js";
+import { helpSheet } from "./help.js";
+import { LayerHead } from "./layerhead.js";
+import { Legend } from "./legend.js";
+import { PhotoPanel } from "./photo.js";
+import { SceneView } from "./scene.js";
+import { SearchBox } from "./search.js";
+import { SpinePanel } from "./spine.js";
+import { State } from "./state.js";
+import { VectorGlass } from "./vector.js";
+
+const THEMES = { auto: "System", light: "Light", dark: "Dark" };
+
+export class ConvscopeViewer extends HTMLElement {
+  /**
+   * @param {import("./source.js").Source} source
+   * @param {{read: () => string, write: (text: string, step: boolean) => void}} address
+   * @param {string} style text of the style sheet
+   */
+  start(source, address, style) {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(style);
+    this.root = this.attachShadow({ mode: "open" });
+    this.root.adoptedStyleSheets = [sheet];
+    this.source = source;
+    this.scene = new SceneView(source.manifest);
+    this.state = new State(this.scene, address);
+    this.dark = matchMedia("(prefers-color-scheme: dark)");
+    const context = {
+      scene: this.scene, source, state: this.state, ground: () => (this.isDark() ? "night" : "paper"),
+      arrive: () => this.arrive(), enterGrid: () => this.enterGrid(), enterSpine: () => this.enterSpine(),
+    };
+    this.legend = context.legend = new Legend(context);
+    this.glass = context.glass = new MapGlass(context);
+    this.vector = new VectorGlass(context);
+    this.grid = new ChannelGrid(context);
+    this.photo = new PhotoPanel(context);
+    this.head = new LayerHead(context);
+    this.search = new SearchBox(context);
+    this.layOut(context);
+    this.spine = new SpinePanel(context);
+    this.places.spine.append(this.spine.node);
+    this.state.addEventListener("change", ({ detail }) => {
+      if (detail.has("theme")) this.theme();
+      if (detail.has("layer")) this.showLayer();
+    });
+    this.dark.addEventListener("change", () => this.theme(true));
+    this.addEventListener("keydown", (event) => this.key(event));
+    this.theme();
+    this.ready = this.load();
+  }
+
+  layOut(context) {
+    const { model, image } = this.scene.manifest;
+    this.themeButton = element("button", { type: "button", class: "quiet", title: "light, dark or as the system (t)", on: { click: () => this.nextTheme() } });
+    this.help = helpSheet();
+    this.empty = element("p", { class: "empty dim", hidden: true });
+    const bar = element("header", { class: "bar" },
+      element("h1", {}, element("b", {}, model.name), element("span", { class: "dim" }, " looking at "), element("span", {}, image.name)),
+      model.random ? element("span", { class: "badge" }, "random weights") : null,
+      this.legend.node, this.search.node, this.themeButton,
+      element("button", { type: "button", class: "quiet", "aria-label": "help", title: "keys and meanings (?)", on: { click: () => this.help.showModal() } }, "Help"));
+    this.places = {
+      subject: element("aside", { class: "subject", id: "subject" }, this.photo.node, answersPanel(this.scene), factsPanel(this.scene)),
+      spine: element("div", { class: "middle", id: "network" }),
+      layer: element("main", { class: "chosen", id: "layer" }, this.head.node, this.glass.node, this.vector.node, this.empty, this.grid.node),
+    };
+    const jumps = element("nav", { class: "jumps", "aria-label": "parts of the page" },
+      ...[["subject", "Photo"], ["layer", "Channel"], ["spine", "Network"]].map(([place, text]) =>
+        element("button", { type: "button", on: { click: () => this.places[place].scrollIntoView() } }, text)));
+    this.frame = element("div", { class: "viewer" }, bar, this.places.subject, this.places.spine, this.places.layer, jumps, this.help);
+    fill(this.root, this.frame);
+  }
+
+  async load() {
+    const [first] = await Promise.all([this.source.first(), this.showLayer()]);
+    this.first = first;
+    this.photo.show(first);
+    this.spine.show(first);
+    this.spine.mark(true);
+    if (this.scene.isLogits(this.state.node)) await this.showLayer();
+    this.dataset.ready = "true";
+  }
+
+  async showLayer() {
+    const { node } = this.state;
+    this.head.show(node);
+    const arrays = await this.source.node(node.id);
+    if (node !== this.state.node) return;
+    this.glass.show(node, arrays);
+    this.vector.show(node, arrays, this.first?.get("logits"));
+    this.grid.show(node, arrays);
+    this.empty.hidden = node.view !== "none";
+    this.empty.textContent = `The result of ${node.name} has no picture: its shape is ${node.shape.join(" × ") || "a single value"}.`;
+    this.photo.drawField();
+    this.dataset.layer = node.name;
+  }
+
+  isDark() {
+    return this.state.theme === "auto" ? this.dark.matches : this.state.theme === "dark";
+  }
+
+  theme(redraw = false) {
+    this.frame.dataset.theme = this.isDark() ? "dark" : "light";
+    this.dataset.theme = this.frame.dataset.theme;
+    document.documentElement.dataset.theme = this.frame.dataset.theme;
+    this.themeButton.textContent = THEMES[this.state.theme];
+    if (redraw) this.state.dispatchEvent(new CustomEvent("change", { detail: new Set(["theme-drawn", "range"]) }));
+  }
+
+  nextTheme() {
+    this.state.update({ theme: after(Object.keys(THEMES), this.state.theme) });
+  }
+
+  /** After a choice: on a narrow page, brings what was chosen into sight. */
+  arrive() {
+    if (matchMedia("(max-width: 47.99rem)").matches) this.places.layer.scrollIntoView();
+  }
+
+  enterGrid() {
+    const { view } = this.state.node;
+    (view === "vector" ? this.vector.plate : this.grid.view).focus();
+  }
+
+  enterSpine() {
+    this.spine.elements[this.spine.current]?.focus();
+  }
+
+  key(event) {
+    const inside = this.root.activeElement;
+    if (event.ctrlKey || event.metaKey || event.altKey || inside === this.search.input || this.help.open) return;
+    const { state } = this;
+    const actions = {
+      "/": () => this.search.input.focus(),
+      "?": () => this.help.showModal(),
+      j: () => this.stepLayer(1),
+      k: () => this.stepLayer(-1),
+      ArrowDown: () => this.spine.step(1),
+      ArrowUp: () => this.spine.step(-1),
+      "[": () => this.glass.turn(-1),
+      "]": () => this.glass.turn(1),
+      c: () => (state.node.view === "vector" ? this.vector.plate : this.glass.plate).focus(),
+      r: () => state.update({ range: after(["channel", "layer", "net"], state.range) }),
+      s: () => state.update({ sort: after(["index", "strongest", "varied"], state.sort) }),
+      t: () => this.nextTheme(),
+      Escape: () => this.enterSpine(),
+    };
+    const action = actions[event.key];
+    if (!action) return;
+    event.preventDefault();
+    action();
+  }
+
+  stepLayer(by) {
+    const { nodes } = this.scene;
+    const next = nodes[nodes.indexOf(this.state.node) + by];
+    if (next) this.state.reveal(next);
+  }
+}
+
+function after(values, now) {
+  return values[(values.indexOf(now) + 1) % values.length];
+}

@@ -1,0 +1,13 @@
+// Starts the viewer in a report: the scene and the style are in the page itself.
+
+import { ConvscopeViewer } from "./app.js";
+import { InlineSource } from "./source.js";
+import { HashAddress } from "./state.js";
+
+customElements.define("convscope-viewer", ConvscopeViewer);
+const viewer = /** @type {ConvscopeViewer} */ (document.querySelector("convscope-viewer"));
+viewer.start(new InlineSource(document), new HashAddress(), document.querySelector("style").textContent);
+addEventListener("hashchange", () => viewer.state.reread());
+addEventListener("keydown", (event) => {
+  if (event.target === document.body) viewer.key(event);
+});

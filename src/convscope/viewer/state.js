@@ -1,0 +1,131 @@
+// What a person has chosen. All of it can be written as the fragment of an address, so that
+// reload, back and a copied link show the same sight.
+
+const RANGES = ["channel", "layer", "net"];
+const SORTS = ["index", "strongest", "varied"];
+const GROUNDS = ["auto", "light", "dark"];
+
+/**
+ * Fires `change` (detail: the set of changed keys) and `point` (the cell under the cursor).
+ */
+export class State extends EventTarget {
+  /**
+   * @param {import("./scene.js").SceneView} scene
+   * @param {{read: () => string, write: (text: string, step: boolean) => void}} address
+   */
+  constructor(scene, address) {
+    super();
+    this.scene = scene;
+    this.address = address;
+    this.cell = null;
+    Object.assign(this, this.parsed(address.read()));
+  }
+
+  get node() {
+    return this.scene.byName.get(this.layer);
+  }
+
+  parsed(text) {
+    const fields = new URLSearchParams(text.replace(/^#/, ""));
+    const node = this.scene.byName.get(fields.get("layer")) ?? this.scene.start;
+    const wanted = fields.has("channel") ? Number(fields.get("channel")) : NaN;
+    const inside = Number.isInteger(wanted) && wanted >= 0 && wanted < (node.channels ?? 0);
+    const names = (key) => new Set(fields.getAll(key).filter((name) => this.scene.groups.has(name)));
+    return {
+      layer: node.name,
+      channel: inside ? wanted : firstChannel(node),
+      range: oneOf(RANGES, fields.get("range")),
+      sort: oneOf(SORTS, fields.get("sort")),
+      theme: oneOf(GROUNDS, fields.get("theme")),
+      opened: names("open"),
+      shut: names("shut"),
+    };
+  }
+
+  written() {
+    const fields = new URLSearchParams({ layer: this.layer, channel: String(this.channel) });
+    if (this.range !== RANGES[0]) fields.set("range", this.range);
+    if (this.sort !== SORTS[0]) fields.set("sort", this.sort);
+    if (this.theme !== GROUNDS[0]) fields.set("theme", this.theme);
+    for (const name of this.opened) fields.append("open", name);
+    for (const name of this.shut) fields.append("shut", name);
+    return fields.toString();
+  }
+
+  /** Takes over what the address says (after Back, or a link pasted into the bar). */
+  reread() {
+    if (this.address.read().replace(/^#/, "") !== this.written()) this.apply(this.parsed(this.address.read()));
+  }
+
+  /** @param {Object} changes a step back in the history follows a change of layer or channel */
+  update(changes) {
+    const changed = this.apply(changes);
+    if (changed.size) this.address.write(this.written(), changed.has("layer") || changed.has("channel"));
+  }
+
+  apply(changes) {
+    const changed = new Set();
+    for (const [key, value] of Object.entries(changes)) {
+      if (this[key] === value) continue;
+      this[key] = value;
+      changed.add(key);
+    }
+    if (changed.has("layer") || changed.has("channel")) this.point(null);
+    if (changed.size) this.dispatchEvent(new CustomEvent("change", { detail: changed }));
+    return changed;
+  }
+
+  /** Looks at a layer, at its strongest channel unless one is named. */
+  look(node, channel = firstChannel(node)) {
+    this.update({ layer: node.name, channel });
+  }
+
+  /** @param {{channel: number, row: number, column: number}|null} cell under the cursor, of the chosen layer */
+  point(cell) {
+    this.cell = cell;
+    this.dispatchEvent(new CustomEvent("point"));
+  }
+
+  isOpen(name) {
+    if (this.opened.has(name)) return true;
+    return !this.shut.has(name) && this.scene.openAtFirst(name);
+  }
+
+  /** Opens or folds groups, `names` at once. */
+  fold(names, open) {
+    const opened = new Set(this.opened);
+    const shut = new Set(this.shut);
+    for (const name of names) {
+      opened.delete(name);
+      shut.delete(name);
+      if (this.scene.openAtFirst(name) !== open) (open ? opened : shut).add(name);
+    }
+    this.update({ opened, shut });
+  }
+
+  /** Opens every group around an op and looks at it. */
+  reveal(node) {
+    this.fold(node.groups, true);
+    this.look(node);
+  }
+}
+
+function firstChannel(node) {
+  return node.strongest?.[0] ?? 0;
+}
+
+function oneOf(allowed, value) {
+  return allowed.includes(value) ? value : allowed[0];
+}
+
+/** Keeps the state in the page's own address. */
+export class HashAddress {
+  read() {
+    return location.hash;
+  }
+
+  write(text, step) {
+    if (step) location.hash = text;
+    else location.replace(`#${text}`);
+  }
+}
