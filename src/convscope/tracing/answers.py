@@ -60,7 +60,7 @@ def predict(logits: Tensor, categories: Sequence[str], count: int) -> list[Predi
     bad = int((~torch.isfinite(row)).sum())
     if bad:
         raise TraceError(
-            f"{bad} of the {len(row)} class scores are not finite (NaN or infinity), so no class can be named",
+            f"{bad} of the {len(row)} class scores are not finite (NaN, infinity), so no class can be named",
             hint="Check the weights and the input for NaN: `convscope layers` shows where they begin.",
         )
     probabilities = row.softmax(0)

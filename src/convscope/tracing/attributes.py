@@ -17,8 +17,23 @@ from convscope.tracing.graph import Operand
 from convscope.tracing.plan import argument_names
 
 _SHAPED = frozenset(
-    """conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d max_pool1d max_pool2d
-    max_pool3d avg_pool1d avg_pool2d avg_pool3d lp_pool1d lp_pool2d convolution""".split()
+    [
+        "conv1d",
+        "conv2d",
+        "conv3d",
+        "conv_transpose1d",
+        "conv_transpose2d",
+        "conv_transpose3d",
+        "max_pool1d",
+        "max_pool2d",
+        "max_pool3d",
+        "avg_pool1d",
+        "avg_pool2d",
+        "avg_pool3d",
+        "lp_pool1d",
+        "lp_pool2d",
+        "convolution",
+    ]
 )
 
 

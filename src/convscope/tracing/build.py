@@ -14,14 +14,18 @@ from convscope.tracing.fields import spatial_and_field
 from convscope.tracing.graph import ModuleCall, Op
 
 
-def build_ops(events: Sequence[Event], model: nn.Module, learned: Mapping[str, tuple[int, ...]]) -> tuple[Op, ...]:
+def build_ops(
+    events: Sequence[Event], model: nn.Module, learned: Mapping[str, tuple[int, ...]]
+) -> tuple[Op, ...]:
     """Every event as an op, in call order; ``learned`` gives the shape of each parameter (not buffer)."""
     ops: list[Op] = []
     for event in events:
         operands, attributes = bind(event)
         shapes = tuple(tuple(shape) for shape, _ in event.outputs)
         parameters = {
-            o.parameter: prod(learned[o.parameter]) for o in operands if o.parameter is not None and o.parameter in learned
+            o.parameter: prod(learned[o.parameter])
+            for o in operands
+            if o.parameter is not None and o.parameter in learned
         }
         spatial, field = spatial_and_field(event.kind, operands, attributes, shapes, ops)
         ops.append(
@@ -58,7 +62,8 @@ def build_calls(calls: Sequence[Call]) -> tuple[ModuleCall, ...]:
             last=call.last,
             outputs=tuple((event.index, output) for event, output in call.outputs),
             leaf=call.leaf,
-            values=_tensors(call.values) or tuple(_tensor(event.values, output) for event, output in call.outputs),
+            values=_tensors(call.values)
+            or tuple(_tensor(event.values, output) for event, output in call.outputs),
         )
         for call in calls
     )

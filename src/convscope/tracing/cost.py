@@ -60,5 +60,9 @@ def _einsum(attributes: Mapping[str, Any], shapes: Sequence[tuple[int, ...]]) ->
     terms = equation.replace(" ", "").split("->")[0].split(",")
     if len(terms) != len(shapes) or "." in equation or len(terms) < 2:
         return 0
-    sizes = {letter: size for term, shape in zip(terms, shapes, strict=True) for letter, size in zip(term, shape, strict=False)}
+    sizes = {
+        letter: size
+        for term, shape in zip(terms, shapes, strict=True)
+        for letter, size in zip(term, shape, strict=False)
+    }
     return prod(sizes.values())

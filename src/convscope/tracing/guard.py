@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import sys
+from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
 
@@ -83,6 +84,19 @@ class ModelGuard:
         self._versions.append((tensor, tensor._version, tensor.requires_grad))
         return True
 
+    def alive(self) -> Iterator[Tensor]:
+        """Every tensor the model now holds: parameters, buffers and those in plain attributes."""
+        for tensor, _, _ in self._versions:
+            yield tensor
+        for _, module in self.modules:
+            yield from (b for b in module._buffers.values() if b is not None)
+            for value in module.__dict__.values():
+                if isinstance(value, Tensor):
+                    yield value
+                elif type(value) in (list, tuple, dict) and value:
+                    items = value.values() if isinstance(value, dict) else value
+                    yield from (item for item in items if isinstance(item, Tensor))
+
     def before_write(self, storage: int) -> None:
         """Keep the values of the parameters and buffers that live in ``storage``."""
         if self._storages is None:
@@ -103,7 +117,9 @@ class ModelGuard:
             if tensor.requires_grad is not wanted:
                 tensor.requires_grad_(wanted)
         for module, attributes, tables in self._before:
-            for table, before in zip((module._parameters, module._buffers, module._modules), tables, strict=True):
+            for table, before in zip(
+                (module._parameters, module._buffers, module._modules), tables, strict=True
+            ):
                 if len(table) != len(before) or any(table.get(k, self) is not v for k, v in before.items()):
                     table.clear()
                     table.update(before)

@@ -64,6 +64,7 @@ class Names:
         self._glob = compile_pattern("|".join(translate(p) for p in globs)) if globs else None
 
     def __call__(self, name: str) -> bool:
+        """Whether ``name`` matches."""
         return name in self._plain or (self._glob is not None and self._glob.match(name) is not None)
 
 
@@ -126,7 +127,9 @@ class Reduce(Observer):
     {'0': [0.0], '1': [0.0]}
     """
 
-    def __init__(self, function: Callable[[str, Tensor], Any], names: str | Iterable[str] | None = None) -> None:
+    def __init__(
+        self, function: Callable[[str, Tensor], Any], names: str | Iterable[str] | None = None
+    ) -> None:
         self._function = function
         self._names = None if names is None else Names(names)
         self.results: dict[str, list[Any]] = {}

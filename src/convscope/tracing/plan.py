@@ -17,17 +17,73 @@ from torch import Tensor
 
 # Getters, tests and conversions that give no new values; they would only clutter the graph.
 _SILENT = frozenset(
-    """requires_grad_ retain_grad register_hook size dim ndimension numel nelement stride storage_offset
-    element_size data_ptr is_contiguous is_floating_point is_complex is_nonzero is_same_size is_set_to
-    is_pinned is_signed is_inference get_device type dtype item tolist backward __len__ __hash__ __repr__
-    __str__ __format__ __bool__ __int__ __float__ __index__ __contains__ __reduce_ex__ __deepcopy__
-    _is_view _base is_tensor result_type can_cast""".split()
+    [
+        "requires_grad_",
+        "retain_grad",
+        "register_hook",
+        "size",
+        "dim",
+        "ndimension",
+        "numel",
+        "nelement",
+        "stride",
+        "storage_offset",
+        "element_size",
+        "data_ptr",
+        "is_contiguous",
+        "is_floating_point",
+        "is_complex",
+        "is_nonzero",
+        "is_same_size",
+        "is_set_to",
+        "is_pinned",
+        "is_signed",
+        "is_inference",
+        "get_device",
+        "type",
+        "dtype",
+        "item",
+        "tolist",
+        "backward",
+        "__len__",
+        "__hash__",
+        "__repr__",
+        "__str__",
+        "__format__",
+        "__bool__",
+        "__int__",
+        "__float__",
+        "__index__",
+        "__contains__",
+        "__reduce_ex__",
+        "__deepcopy__",
+        "_is_view",
+        "_base",
+        "is_tensor",
+        "result_type",
+        "can_cast",
+    ]
 )
 # These hand out the memory itself: a later write through it is seen by nobody.
-_LEAKY = frozenset("numpy __array__ __dlpack__ untyped_storage storage _typed_storage".split())
+_LEAKY = frozenset(["numpy", "__array__", "__dlpack__", "untyped_storage", "storage", "_typed_storage"])
 _IN_PLACE_OPERATORS = frozenset(
-    """__iadd__ __isub__ __imul__ __itruediv__ __idiv__ __ifloordiv__ __imod__ __ipow__ __imatmul__
-    __iand__ __ior__ __ixor__ __ilshift__ __irshift__ __setitem__""".split()
+    [
+        "__iadd__",
+        "__isub__",
+        "__imul__",
+        "__itruediv__",
+        "__idiv__",
+        "__ifloordiv__",
+        "__imod__",
+        "__ipow__",
+        "__imatmul__",
+        "__iand__",
+        "__ior__",
+        "__ixor__",
+        "__ilshift__",
+        "__irshift__",
+        "__setitem__",
+    ]
 )
 _ALIASES = {
     "__add__": "add", "__radd__": "add", "__sub__": "sub", "__rsub__": "rsub", "__mul__": "mul",
@@ -44,7 +100,9 @@ _ALIASES = {
     "mkldnn_convolution": "conv2d", "clip": "clamp", "swapaxes": "transpose", "swapdims": "transpose",
 }  # fmt: skip
 # A call that hands back its very input did nothing worth a row, unless people look for it by name.
-KEEP_IF_UNCHANGED = frozenset("dropout dropout2d dropout1d dropout3d alpha_dropout feature_alpha_dropout".split())
+KEEP_IF_UNCHANGED = frozenset(
+    ["dropout", "dropout2d", "dropout1d", "dropout3d", "alpha_dropout", "feature_alpha_dropout"]
+)
 
 
 @dataclass(frozen=True)
@@ -88,14 +146,17 @@ def _running_statistics(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> lis
     if "use_input_stats" in kwargs:
         training = kwargs["use_input_stats"]
     found = [
-        kwargs.get(n, args[i] if len(args) > i else None) for i, n in ((1, "running_mean"), (2, "running_var"))
+        kwargs.get(n, args[i] if len(args) > i else None)
+        for i, n in ((1, "running_mean"), (2, "running_var"))
     ]
     return [t for t in found if isinstance(t, Tensor)] if training else []
 
 
 def _by_schema(schema: Any) -> Callable[[tuple[Any, ...], Mapping[str, Any]], list[Tensor]] | None:
     written = [
-        (i, a.name) for i, a in enumerate(schema.arguments) if a.alias_info is not None and a.alias_info.is_write
+        (i, a.name)
+        for i, a in enumerate(schema.arguments)
+        if a.alias_info is not None and a.alias_info.is_write
     ]
     if not written:
         return None
@@ -104,7 +165,9 @@ def _by_schema(schema: Any) -> Callable[[tuple[Any, ...], Mapping[str, Any]], li
         found: list[Tensor] = []
         for i, name in written:
             value = kwargs.get(name, args[i] if i < len(args) else None)
-            found += [v for v in (value if isinstance(value, (list, tuple)) else [value]) if isinstance(v, Tensor)]
+            found += [
+                v for v in (value if isinstance(value, (list, tuple)) else [value]) if isinstance(v, Tensor)
+            ]
         return found
 
     return overwrites

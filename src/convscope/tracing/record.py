@@ -82,7 +82,8 @@ def record(
         except (Exception, SystemExit) as error:
             raise _forward_error(recorder, error) from error
         seconds = perf_counter() - began
-        stale = len(recorder.stale())
+        stale = recorder.stale()
+        recorder.let_go()
         for observer in observers:
             observer.finish()
     return Recording(output, recorder.events, recorder.calls, stopped, seconds, stale)

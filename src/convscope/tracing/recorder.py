@@ -62,6 +62,8 @@ class Recorder(TorchFunctionMode):
         self._thread = get_ident()
         self._handles: list[Any] = []
         self._hooked: set[int] = set()
+        self._foreign: set[int] = set()
+        self._overwritten = 0
         self.failed_in = ""
 
     # -- around the pass ---------------------------------------------------------------
@@ -93,6 +95,7 @@ class Recorder(TorchFunctionMode):
         """Record a tensor handed to the model as an op of kind ``input``."""
         event = self._new_event(Plan("input"), name=name)
         self._finish(event, [tensor])
+        self._foreign.add(_storage(tensor))
 
     # -- module calls ------------------------------------------------------------------
 
@@ -200,7 +203,11 @@ class Recorder(TorchFunctionMode):
                 outputs.append(tensor)
         if not outputs:
             return result
-        if not written and plan.kind not in KEEP_IF_UNCHANGED and all(_same(t, args, kwargs) for t in outputs):
+        if (
+            not written
+            and plan.kind not in KEEP_IF_UNCHANGED
+            and all(_same(t, args, kwargs) for t in outputs)
+        ):
             return result
         event = self._new_event(plan)
         event.function, event.args, event.kwargs, event.seconds = function, slots, keyword_slots, seconds
@@ -269,6 +276,7 @@ class Recorder(TorchFunctionMode):
             storage = _storage(tensor)
             self.guard.before_write(storage)
             for kept in self._guarded.pop(storage, ()):
+                self._overwritten += _version(kept.tensor) != kept.version
                 kept.tensor = kept.tensor.clone()
                 kept.alias = False
 
@@ -281,9 +289,21 @@ class Recorder(TorchFunctionMode):
                 event.extra.append(Slot(tuple(other.shape), source, number))
                 self._sources[key] = (live, event, 0)
 
-    def stale(self) -> list[Kept]:
-        """Kept values whose memory was written unseen; empty unless a function hides its writes."""
-        return [k for kept in self._guarded.values() for k in kept if _version(k.tensor) != k.version]
+    def stale(self) -> int:
+        """How many kept values live in memory that was written unseen; 0 unless a function hides its writes."""
+        unseen = sum(_version(k.tensor) != k.version for kept in self._guarded.values() for k in kept)
+        return self._overwritten + unseen
+
+    def let_go(self) -> None:
+        """Copy the kept values that live in memory of others, who may write there after the pass.
+
+        Such are the inputs, the weights, tensors made elsewhere, and what the model keeps for itself.
+        """
+        owners = {_storage(tensor) for tensor in self.guard.alive()}
+        for storage in (owners | self._foreign) & self._guarded.keys():
+            for kept in self._guarded.pop(storage):
+                kept.tensor = kept.tensor.clone()
+                kept.alias = False
 
     # -- names and sources -----------------------------------------------------------------
 
@@ -292,7 +312,9 @@ class Recorder(TorchFunctionMode):
         path = call.path if call else ""
         if name is None:
             name, _ = self._unique(f"{path}.{plan.kind}" if path else plan.kind)
-        event = Event(len(self.events), name, plan, path, call.name if call else "", call.module if call else None)
+        event = Event(
+            len(self.events), name, plan, path, call.name if call else "", call.module if call else None
+        )
         self.events.append(event)
         return event
 
@@ -332,6 +354,7 @@ class Recorder(TorchFunctionMode):
                 return Slot(value.shape, parameter=parameter)
             kept: list[Kept | None] = []
             self.keep(kept, 0, value)
+            self._foreign.add(_storage(value))
             return Slot(value.shape, constant=kept[0])
         if isinstance(value, (list, tuple)):
             return tuple([self._slot(v) for v in value])

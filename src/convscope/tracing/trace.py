@@ -7,6 +7,7 @@ from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
+import numpy
 import torch
 from torch import Tensor, nn
 
@@ -46,7 +47,12 @@ class Trace:
     """
 
     def __init__(
-        self, recording: Recording, model: Model, inputs: Any, picture: Picture | None, geometry: Geometry | None
+        self,
+        recording: Recording,
+        model: Model,
+        inputs: Any,
+        picture: Picture | None,
+        geometry: Geometry | None,
     ) -> None:
         self.model = model
         self.inputs = inputs
@@ -175,7 +181,10 @@ class Trace:
 
     def __str__(self) -> str:
         width = min(48, max((len(op.name) for op in self.ops), default=4))
-        lines = [f"{self.card.name}: {len(self.ops)} ops, {self.parameters:,} parameters, {self.multiply_adds:,} multiply-adds"]
+        lines = [
+            f"{self.card.name}: {len(self.ops)} ops, {self.parameters:,} parameters, "
+            f"{self.multiply_adds:,} multiply-adds"
+        ]
         for op in self.ops:
             shape = "×".join(map(str, op.shape)) or "scalar"
             lines.append(f"{op.index:>4}  {op.name:<{width}}  {op.kind:<18} {shape}")
@@ -256,6 +265,13 @@ def prepare(model: Model, image: Any) -> tuple[Any, Picture | None, Geometry | N
     picture = image if isinstance(image, Picture) else load_image(image)
     prepared = model.card.preprocessing.apply(picture.pixels)
     return _cast(prepared.tensor, like), picture, prepared.geometry
+
+
+def blank_input(model: Model) -> Tensor:
+    """An input of the model's own size, black all over: for what depends on shapes alone."""
+    height, width = model.card.preprocessing.input_size or (224, 224)
+    black = model.card.preprocessing.apply(numpy.zeros((height, width, 3), numpy.uint8))
+    return black.tensor
 
 
 def _cast(tensor: Tensor, like: Tensor | None) -> Tensor:

@@ -1,0 +1,37 @@
+"""The application: which commands there are."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from convscope._version import __version__
+from convscope.cli import classify, filters, layers, look, maps, models, value
+
+app = typer.Typer(
+    name="convscope",
+    help="A microscope for convolutional neural networks: what every layer of a vision model really computes.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (look, classify, layers, filters, maps, value, models):
+    app.command(command.__name__.rpartition(".")[2])(command.run)
+
+
+def _version(show: bool) -> None:
+    if show:
+        typer.echo(f"convscope {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Nothing happens here: options before the command."""
