@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from convscope.models.card import Card, Geometry, Model, Prepared
+    from convscope.models.listing import ModelEntry, list_models
     from convscope.models.load import load_model
     from convscope.models.preprocessing import Preprocessing
 
@@ -17,12 +18,23 @@ _HOME = {
     "Card": "card",
     "Geometry": "card",
     "Model": "card",
+    "ModelEntry": "listing",
     "Prepared": "card",
     "Preprocessing": "preprocessing",
+    "list_models": "listing",
     "load_model": "load",
 }
 
-__all__ = ["Card", "Geometry", "Model", "Prepared", "Preprocessing", "load_model"]
+__all__ = [
+    "Card",
+    "Geometry",
+    "Model",
+    "ModelEntry",
+    "Prepared",
+    "Preprocessing",
+    "list_models",
+    "load_model",
+]
 
 
 def __getattr__(name: str) -> Any:

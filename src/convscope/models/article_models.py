@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from torch import nn
 
@@ -13,7 +12,7 @@ from convscope.models.building import RANDOM_NOTE, seeded
 from convscope.models.matching import differences, load_state
 from convscope.models.parts import Parts, Request
 from convscope.models.preprocessing import Preprocessing
-from convscope.models.weights import read_weights
+from convscope.models.weights import requested_state
 
 CIFAR10_PREPROCESSING = Preprocessing(
     resize=32, crop=(32, 32), mean=article_nets.CIFAR10_MEAN, std=article_nets.CIFAR10_STD
@@ -27,19 +26,8 @@ _BUILDERS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-@dataclass(frozen=True)
-class _Article:
-    title: str
-
-
-_PICTURES = _Article("article: Pictures from the convolutional world")
-_ARTICLES = {
-    "tutorial_cnn": _Article("article: Building a convolutional network in PyTorch"),
-    "tutorial_mlp": _PICTURES,
-    "tutorial_tanh": _PICTURES,
-    "tutorial_tanh_functional": _PICTURES,
-    "tutorial_tanh_modules": _PICTURES,
-}
+_PICTURES = "article: Pictures from the convolutional world"
+_BUILDING = "article: Building a convolutional network in PyTorch"
 
 
 def load_article(name: str, request: Request) -> Parts:
@@ -52,11 +40,10 @@ def load_article(name: str, request: Request) -> Parts:
         )
     with seeded():
         module = _BUILDERS[name]()
-    label, notes = "random", (RANDOM_NOTE,)
+    label = "random"
+    notes: tuple[str, ...] = (RANDOM_NOTE,)
     if request.kind in ("file", "given"):
-        read = read_weights(request.path) if request.path is not None else None
-        state = read.tensors if read else dict(request.state or {})
-        label, notes = (request.name, read.notes) if read else ("given", ())
+        state, label, notes = requested_state(request)
         if name.startswith("tutorial_tanh") and differences(module.state_dict(), state):
             respelled = article_nets.respell_tanh(state)
             if not differences(module.state_dict(), respelled):
@@ -70,10 +57,5 @@ def load_article(name: str, request: Request) -> Parts:
         preprocessing=CIFAR10_PREPROCESSING,
         categories=article_nets.CIFAR10_CATEGORIES,
         notes=notes,
-        reference=_ARTICLES[name].title,
+        reference=_BUILDING if name == "tutorial_cnn" else _PICTURES,
     )
-
-
-def article_names() -> tuple[str, ...]:
-    """Names of the articles' networks, sorted."""
-    return tuple(_BUILDERS)

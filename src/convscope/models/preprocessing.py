@@ -89,7 +89,7 @@ class Preprocessing:
             raise UsageError(f"`channels` must be 1 or 3; got {self.channels}")
         if len(self.mean) != self.channels or len(self.std) != self.channels:
             raise UsageError(
-                f"`mean` and `std` must have {self.channels} numbers; got {len(self.mean)} and {len(self.std)}"
+                f"`mean` and `std` need {self.channels} numbers; got {len(self.mean)} and {len(self.std)}"
             )
         if not all(math.isfinite(value) and value > 0 for value in self.std):
             raise UsageError(f"`std` must be above 0; got {self.std}")

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from convscope.errors import MissingExtraError, UnknownModelError, WeightsError, nearest
 from convscope.models.building import RANDOM_NOTE, empty_weights, quiet, seeded
-from convscope.models.fetching import fetching
+from convscope.models.fetching import fetching, no_waiting_for_hub
 from convscope.models.matching import load_state
 from convscope.models.names import imagenet_categories
 from convscope.models.parts import Parts, Request
 from convscope.models.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
-from convscope.models.weights import read_weights
+from convscope.models.weights import requested_state
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,7 +42,7 @@ def load_timm(name: str, request: Request, categories: tuple[str, ...] | None) -
             code="missing",
             hint=f"There are: {', '.join([*tags[:8], 'none'])}.",
         )
-    label, notes = "", ()
+    notes: tuple[str, ...] = ()
     if request.kind == "default":
         if not tags and not timm.is_model_pretrained(name):
             raise WeightsError(
@@ -50,7 +50,7 @@ def load_timm(name: str, request: Request, categories: tuple[str, ...] | None) -
                 code="missing",
                 hint="Look at random weights with --weights none, or give a file of your own.",
             )
-        with fetching(f"timm:{name}"), empty_weights():
+        with fetching(f"timm:{name}"), no_waiting_for_hub(), empty_weights():
             module = timm.create_model(name, pretrained=True)
         label = str(module.pretrained_cfg.get("tag") or "default")
     elif request.kind == "random":
@@ -61,10 +61,8 @@ def load_timm(name: str, request: Request, categories: tuple[str, ...] | None) -
     else:
         with quiet(), seeded():
             module = timm.create_model(name, pretrained=False)
-        read = read_weights(request.path) if request.path is not None else None
-        label = request.name if read else "given"
-        state = read.tensors if read else dict(request.state or {})
-        notes = (*(read.notes if read else ()), *load_state(module, state, label))
+        state, label, notes = requested_state(request)
+        notes = (*notes, *load_state(module, state, label))
     config: dict[str, Any] = dict(module.pretrained_cfg)
     return Parts(
         module,
@@ -114,7 +112,8 @@ def timm_preprocessing(config: Mapping[str, Any]) -> Preprocessing:
     fit, fill = "exact", (0, 0, 0)
     if mode == "border":
         fit = "contain"
-        fill = tuple(round(255 * value) for value in (mean * 3)[:3])  # type: ignore[assignment]
+        red, green, blue = (round(255 * value) for value in (mean * 3)[:3])
+        fill = (red, green, blue)
     elif mode != "squash":
         fit = "cover"
         if resized[0] == resized[1]:
@@ -138,7 +137,7 @@ def timm_categories(config: Mapping[str, Any]) -> tuple[str, ...]:
     if config.get("num_classes") == 1000:
         return imagenet_categories()
     try:
-        from timm.data import ImageNetInfo, infer_imagenet_subset
+        from timm.data.imagenet_info import ImageNetInfo, infer_imagenet_subset
 
         subset = infer_imagenet_subset(dict(config))
         return tuple(ImageNetInfo(subset).label_descriptions()) if subset else ()

@@ -4,95 +4,92 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from torch import nn
 
 from convscope.errors import WeightsError, nearest
 from convscope.models.building import RANDOM_NOTE, empty_weights, quiet, seeded
 from convscope.models.fetching import fetching
+from convscope.models.listing import torchvision_registry
 from convscope.models.matching import differences, load_state
 from convscope.models.parts import Parts, Request
 from convscope.models.preprocessing import Preprocessing
-from convscope.models.weights import read_weights
+from convscope.models.weights import requested_state
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
 
 # Clips for the video models: as many frames as their authors trained on.
 _FRAMES = {"mvit": 16, "swin3d": 16, "r3d": 16, "mc3": 16, "r2plus1d": 16, "s3d": 16}
 _building = threading.RLock()
 
 
-def torchvision_names() -> list[str]:
-    """Every model torchvision can build, sorted."""
-    from torchvision import models
-
-    return list(models.list_models())
-
-
-def family(name: str) -> str:
-    """``classification``, ``segmentation``, ``detection``, ``video``, ``optical_flow`` or ``quantization``."""
-    from torchvision import models
-
-    parts = models.get_model_builder(name).__module__.split(".")
-    return parts[2] if len(parts) > 3 else "classification"
-
-
 def load_torchvision(name: str, request: Request, categories: tuple[str, ...] | None) -> Parts:
     """Model ``name`` of torchvision with the weights asked for."""
     from torchvision import models
 
-    entries = models.get_model_weights(name)
-    entry = _entry(name, entries, request)
+    entry = _entry(name, models.get_model_weights(name), request)
     preprocessing, notes = _preprocessing(name, entry)
-    own_categories = tuple(entry.meta.get("categories") or ())
+    parts = Parts(
+        module=_Unbuilt(),
+        source="torchvision",
+        weights="random",
+        preprocessing=preprocessing,
+        categories=tuple(entry.meta.get("categories") or ()),
+        notes=notes,
+        reference=str(entry.meta.get("recipe", "")),
+    )
     builder = models.get_model_builder(name)
-    common = {
-        "source": "torchvision",
-        "preprocessing": preprocessing,
-        "reference": str(entry.meta.get("recipe", "")),
-    }
-    if request.kind in ("default", "named"):
-        with fetching(name):
-            state = entry.get_state_dict(progress=False, check_hash=True, weights_only=True)
-        module = _build_with(builder, entry, state)
-        return Parts(module, weights=entry.name, categories=own_categories, notes=notes, **common)
-    arguments = _arguments(name, entry)
     if request.kind == "random":
+        arguments = _arguments(name, entry)
         if categories and "num_classes" in arguments:
             arguments["num_classes"] = len(categories)
         with seeded(), quiet():
             module = builder(weights=None, progress=False, **arguments)
-        return Parts(
-            module, weights="random", categories=own_categories, notes=(*notes, RANDOM_NOTE), **common
-        )
-    if request.kind == "file":
-        read = read_weights(request.path)  # type: ignore[arg-type]
-        given, file_notes, label = read.tensors, read.notes, request.name
-    else:
-        given, file_notes, label = request.state or {}, (), "given"
-    if family(name) == "detection":
-        try:
-            module = _build_with(builder, entry, given)
-        except RuntimeError as error:
-            raise _detection_mismatch(error, label) from error
-        return Parts(module, weights=label, categories=own_categories, notes=(*notes, *file_notes), **common)
-    given = _current_names(name, given)
+        return replace(parts, module=module, notes=(*notes, RANDOM_NOTE))
+    if request.kind in ("default", "named"):
+        with fetching(name):
+            fetched = entry.get_state_dict(progress=True, check_hash=True, weights_only=True)
+        return replace(parts, module=_build_with(builder, entry, fetched), weights=entry.name)
+    state, label, file_notes = requested_state(request)
+    parts = replace(parts, weights=label, notes=(*notes, *file_notes))
+    if torchvision_registry()[name] == "detection":
+        return replace(parts, module=_detection(builder, entry, state, label))
+    return _with_own_weights(parts, builder, _arguments(name, entry), _current_names(name, state))
+
+
+class _Unbuilt(nn.Module):
+    """Stands in a card's parts until the network is built."""
+
+
+def _detection(builder: Any, entry: Any, state: Mapping[str, Tensor], label: str) -> nn.Module:
+    """A detection model; its frozen batch norm exists only where torchvision itself loads weights."""
+    try:
+        return _build_with(builder, entry, state)
+    except RuntimeError as error:
+        lines = [line.strip()[:160] for line in str(error).splitlines()[1:] if line.strip()]
+        raise WeightsError(
+            f"the weights of {label} do not fit the model", code="mismatch", hint="\n".join(lines[:10])
+        ) from error
+
+
+def _with_own_weights(
+    parts: Parts, builder: Any, arguments: dict[str, Any], state: Mapping[str, Tensor]
+) -> Parts:
+    """The network with a person's own weights, with as many outputs as these have."""
+    expected = arguments.get("num_classes")
     with empty_weights():
         module = builder(weights=None, progress=False, **arguments)
-        outputs = _other_outputs(module, given, arguments.get("num_classes"))
+        outputs = _other_outputs(module, state, expected)
         if outputs:
             module = builder(weights=None, progress=False, **{**arguments, "num_classes": outputs})
+    notes = parts.notes
     if outputs:
-        own_categories = ()
-        notes = (*notes, f"the weights have {outputs} outputs instead of {arguments['num_classes']}")
-    load_notes = load_state(module, given, label)
-    return Parts(
-        module,
-        weights=label,
-        categories=own_categories,
-        notes=(*notes, *file_notes, *load_notes),
-        **common,
-    )
+        notes = (*notes, f"the weights have {outputs} outputs instead of {expected}: their names are unknown")
+        parts = replace(parts, categories=())
+    return replace(parts, module=module, notes=(*notes, *load_state(module, state, parts.weights)))
 
 
 def _entry(name: str, entries: Any, request: Request) -> Any:
@@ -109,7 +106,7 @@ def _entry(name: str, entries: Any, request: Request) -> Any:
                 hint=f"There are: {', '.join(near)}.",
             )
         entry = entries[wanted]
-    # Quantised weights need a quantised network and a backend for it; their float origin shows the same layers.
+    # Quantised weights need a backend of their own; their float origin shows the same layers.
     return entry.meta.get("unquantized", entry)
 
 
@@ -160,7 +157,8 @@ def _arguments(name: str, entry: Any) -> dict[str, Any]:
         arguments["aux_loss"] = True
     plain = name.removeprefix("quantized_")
     if plain in ("googlenet", "inception_v3"):
-        arguments |= {"transform_input": True, "init_weights": True}
+        # Their own initialisation takes ten times as long as building them, and warns about it.
+        arguments |= {"transform_input": True, "init_weights": False}
         arguments["aux_logits"] = name == "inception_v3"
     if name.startswith("vit_"):
         arguments["image_size"] = int(entry.meta["min_size"][0])
@@ -210,11 +208,3 @@ def _other_outputs(module: nn.Module, state: Mapping[str, Tensor], expected: int
         for key in wrong
     )
     return sizes.pop() if same_rest and len(sizes) == 1 else 0
-
-
-def _detection_mismatch(error: RuntimeError, origin: str) -> WeightsError:
-    """torch's own list of differences, cut to ten lines."""
-    lines = [line.strip()[:160] for line in str(error).splitlines()[1:] if line.strip()]
-    return WeightsError(
-        f"the weights of {origin} do not fit the model", code="mismatch", hint="\n".join(lines[:10])
-    )
