@@ -14,15 +14,18 @@ from convscope.errors import ConvscopeError
 if TYPE_CHECKING:
     from convscope.data import Picture, load_image
     from convscope.models import Model, load_model
+    from convscope.scene import Scene, make_scene
     from convscope.tracing import Replace, Trace, trace
 
 _HOME = {
     "Model": "models",
     "Picture": "data",
     "Replace": "tracing",
+    "Scene": "scene",
     "Trace": "tracing",
     "load_image": "data",
     "load_model": "models",
+    "make_scene": "scene",
     "trace": "tracing",
 }
 
@@ -31,10 +34,12 @@ __all__ = [
     "Model",
     "Picture",
     "Replace",
+    "Scene",
     "Trace",
     "__version__",
     "load_image",
     "load_model",
+    "make_scene",
     "trace",
 ]
 

@@ -1,0 +1,145 @@
+"""From a trace to a scene."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+import torch
+from numpy.typing import NDArray
+
+from convscope._version import __version__
+from convscope.errors import TraceError, UsageError
+from convscope.scene.filters import filter_arrays, kernels_of
+from convscope.scene.groups import enclosing, make_groups
+from convscope.scene.nodes import add_values, describe_op, drawable
+from convscope.scene.pictures import describe_image
+from convscope.scene.scene import SCHEMA, Scene
+
+if TYPE_CHECKING:
+    from convscope.tracing import Trace
+
+_LIBRARIES = {"torchvision": "torchvision", "timm": "timm", "package": "timm"}
+
+
+def make_scene(trace: Trace, *, top: int = 5) -> Scene:
+    """What there is to see in a trace, as a manifest and arrays.
+
+    Shown is the first item of the batch. Filters are the model's as they are now.
+
+    Parameters
+    ----------
+    top
+        How many classes of the answer are named, at least 0.
+
+    Raises
+    ------
+    UsageError
+        If ``top`` is below 0.
+
+    Examples
+    --------
+    >>> import convscope, torch
+    >>> net = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.Linear(144, 5))
+    >>> scene = make_scene(convscope.trace(net, torch.rand(1, 3, 8, 8)))
+    >>> [(node["name"], node["view"], node["channels"]) for node in scene.manifest["nodes"]]
+    [('input', 'map', 3), ('0', 'map', 4), ('1', 'vector', 144), ('2', 'vector', 5)]
+    """
+    if top < 0:
+        raise UsageError(f"`top` must be at least 0; got {top}")
+    groups = make_groups(trace)
+    around = enclosing(groups, len(trace.ops))
+    module = trace.model.module
+    tensors = dict(module.named_parameters(remove_duplicate=False)) | dict(
+        module.named_buffers(remove_duplicate=False)
+    )
+    arrays: dict[str, NDArray[Any]] = {}
+    nodes: list[dict[str, Any]] = []
+    with torch.no_grad():
+        for op in trace.ops:
+            node = describe_op(op, around[op.index])
+            view, values, note = drawable(op)
+            if values is None:
+                node["notes"].append(note)
+            else:
+                _, found = add_values(node, view, values)
+                arrays.update(found)
+            weight = kernels_of(trace, op, tensors)
+            if weight is not None:
+                kernels = filter_arrays(weight, int(op.attributes.get("groups", 1)))
+                arrays.update({f"{name}/{op.index}": array for name, array in kernels.items()})
+                node["arrays"]["filters"] = f"filters/{op.index}"
+            nodes.append(node)
+        image, pictures = describe_image(trace)
+    arrays.update(pictures)
+    answer, logits = _answer(trace, top)
+    arrays.update(logits)
+    notes = answer.pop("notes") + _batch_notes(trace)
+    manifest = {
+        "schema": SCHEMA,
+        "made_with": _made_with(trace),
+        "model": _describe_model(trace),
+        "image": image,
+        **answer,
+        "nodes": nodes,
+        "groups": groups,
+        "layers": {"maps": "one scale a channel, 128 = zero"},
+        "notes": notes,
+    }
+    return Scene(manifest, arrays)
+
+
+def _answer(trace: Trace, top: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    logits = trace.logits
+    if logits is None or not len(logits):
+        return {"predictions": [], "softmax_of": None, "notes": []}, {}
+    row = logits[0].detach().to("cpu", torch.float32)
+    notes: list[str] = []
+    try:
+        found = trace.predictions(top)
+    except TraceError:
+        found = []
+        bad = int((~torch.isfinite(row)).sum())
+        notes.append(f"no class can be named: {bad} of the {len(row)} class scores are not finite")
+    predictions = [
+        {"index": p.index, "label": p.label, "probability": p.probability, "logit": p.logit} for p in found
+    ]
+    return {"predictions": predictions, "softmax_of": len(row), "notes": notes}, {
+        "logits": row.contiguous().numpy()
+    }
+
+
+def _batch_notes(trace: Trace) -> list[str]:
+    sizes = [op.shape[0] for op in trace.ops if op.kind == "input" and len(op.shape) in (2, 4)]
+    if sizes and sizes[0] > 1:
+        return [f"a batch of {sizes[0]}: the first item is shown"]
+    return []
+
+
+def _made_with(trace: Trace) -> dict[str, str]:
+    library = _LIBRARIES.get(trace.card.source, "")
+    try:
+        library = f"{library} {version(library)}" if library else ""
+    except PackageNotFoundError:
+        library = ""
+    return {"convscope": __version__, "torch": str(torch.__version__), "model_library": library}
+
+
+def _describe_model(trace: Trace) -> dict[str, Any]:
+    card = trace.card
+    first = next((op for op in trace.ops if op.kind == "input"), None)
+    shape = list(first.shape) if first is not None else []
+    return {
+        "name": card.name,
+        "source": card.source,
+        "weights": card.weights,
+        "random": card.random,
+        "type": type(trace.model.module).__name__,
+        "parameters": trace.parameters,
+        "multiply_adds": trace.multiply_adds,
+        "input": shape[-3:],
+        "mean": list(card.preprocessing.mean),
+        "std": list(card.preprocessing.std),
+        "reference": card.reference,
+        "notes": list(card.notes),
+    }
