@@ -53,6 +53,16 @@ def bomb(kind: bytes, head: bytes) -> bytes:
     return png((1, 1), [b"\1\2\3"], before=chunk(kind, body))
 
 
+def many_strips(count: int) -> bytes:
+    """Grey TIFF of 8 x 2000 pixels, all strips of one row at the same place."""
+    place = struct.pack("<I", 8) * count
+    tags = [(256, 1, 8), (257, 1, 2000), (258, 1, 8), (259, 1, 1), (262, 1, 1), (273, count, 8)]
+    tags += [(277, 1, 1), (278, 1, 1), (279, 1, 8)]
+    entries = b"".join(struct.pack("<HHII", tag, 4, number, value) for tag, number, value in tags)
+    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
+    return b"II*\0" + struct.pack("<I", 8 + len(place)) + place + directory
+
+
 SVG = b"<?xml version='1.0'?>\n<!-- drawn by hand -->\n<svg xmlns='http://www.w3.org/2000/svg'/>"
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(64)
 
@@ -112,6 +122,36 @@ CASES: dict[str, tuple[Callable[[], bytes], str, str]] = {
     ),
     "JPEG of a million comments": (
         lambda: b"\xff\xd8" + b"\xff\xfe\0\2" * 1_000_000 + encoded("JPEG")[2:],
+        "damaged",
+        "so many small pieces",
+    ),
+    "TIFF of a million strips, no comments": (
+        lambda: many_strips(1_000_000),
+        "damaged",
+        "so many small pieces",
+    ),
+    "JPEG of many EXIF comments": (
+        lambda: b"\xff\xd8" + b"\xff\xe1\0\x0cExif\0\0hey!" * 1000 + encoded("JPEG")[2:],
+        "damaged",
+        "so many small pieces",
+    ),
+    "JPEG with comments of 0xff": (
+        lambda: b"\xff\xd8" + b"\xff" * 1_000_000 + encoded("JPEG")[2:],
+        "damaged",
+        "so many small pieces",
+    ),
+    "JPEG with comments of restarts": (
+        lambda: b"\xff\xd8" + b"\xff\xd0" * 500_000 + encoded("JPEG")[2:],
+        "damaged",
+        "so many small pieces",
+    ),
+    "GIF of a million empty comments": (
+        lambda: gif((1, 1))[:19] + b"!\xfe\0" * 1_000_000 + gif((1, 1))[19:],
+        "damaged",
+        "so many small pieces",
+    ),
+    "GIF with a million bytes between comments": (
+        lambda: gif((1, 1))[:19] + bytes(1_000_000) + gif((1, 1))[19:],
         "damaged",
         "so many small pieces",
     ),
@@ -213,6 +253,11 @@ def test_scans_at_the_limit_are_still_read_in_time() -> None:
     start = time.process_time()
     assert load_image(data).pixels[0, 0].tolist() == [90, 90, 90]
     assert time.process_time() - start < 10  # 1 s when nothing else runs
+
+
+def test_as_many_strips_as_rows_are_still_read() -> None:
+    picture = load_image(many_strips(2000))
+    assert picture.pixels[:, :4, 0].tolist() == [[8, 0, 0, 0]] * 2000
 
 
 def test_scans_of_jpeg_data_inside_a_tiff_are_counted_too() -> None:

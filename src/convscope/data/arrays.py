@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from convscope.data.limits import Limits
 from convscope.errors import ImageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from convscope.data.limits import Limits
 
 _SLACK = 1e-6  # float32 arithmetic leaves 1.0000001
 
@@ -37,6 +40,7 @@ def array_to_rgb(
 
     Examples
     --------
+    >>> from convscope.data import Limits
     >>> pixels, notes = array_to_rgb(np.full((2, 3), 0.5), name="grey", limits=Limits())
     >>> pixels.shape, pixels[0, 0].tolist(), notes
     ((2, 3, 3), [128, 128, 128], ('floating point, 0 to 1, scaled to 8 bits',))

@@ -189,14 +189,15 @@ def _quiet_libtiff(form: Format) -> Iterator[None]:
         yield
         return
     try:
-        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        kept = os.dup(2)
     except OSError:  # no standard error, as under pythonw: nothing to keep quiet
         yield
         return
     try:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 2)
+        os.close(nowhere)
         yield
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-        os.close(nowhere)

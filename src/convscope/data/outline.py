@@ -16,10 +16,14 @@ from typing import Literal
 from convscope.data.kinds import GIF, JPEG, PNG, TIFF, WEBP, Format
 
 MOST_PIECES = 100_000  # 32 MiB of the smallest pieces are millions, and cost a decoder half a minute
+MOST_SEGMENTS = 2000  # of a JPEG before its first scan (a colour profile takes 255), tags of a TIFF
+MOST_CAMERA_SEGMENTS = 16  # Pillow joins EXIF segments one by one, copying all it has each time
 MOST_FRAMES = 1000
 
 # Restart markers and stuffed zeros stand inside the coded data and carry no length.
 _MARKER = re.compile(rb"\xff([^\x00\x01\xff\xd0-\xd8])", re.DOTALL)
+_STRIP_TAGS = (273, 324)  # offsets of a TIFF's strips or tiles
+_BLOCK = re.compile(rb"[!,;]")
 
 
 @dataclass(frozen=True)
@@ -52,14 +56,20 @@ def outline(data: bytes, form: Format) -> Outline:
 
 
 def _jpeg(data: bytes) -> Outline:
-    scans, position = 0, 2
-    for _ in range(MOST_PIECES):
+    scans, segments, padding, camera, position = 0, 0, 0, 0, 2
+    while segments <= MOST_PIECES:
         found = _MARKER.search(data, position)
         if found is None or found[1] == b"\xd9":
             return Outline(scans=max(scans, 1))
+        segments += 1
         scans += found[1] == b"\xda"
+        if scans == 0:  # Pillow itself steps over all that stands before the first scan, byte by byte
+            padding += found.start() - position
+            camera += data.startswith(b"Exif\0\0", found.end() + 2)
+            if segments > MOST_SEGMENTS or padding > MOST_PIECES or camera > MOST_CAMERA_SEGMENTS:
+                break
         position = found.end() + max(2, int.from_bytes(data[found.end() : found.end() + 2], "big"))
-    return Outline(scans=scans, overlong=True)
+    return Outline(scans=max(scans, 1), overlong=True)
 
 
 def _png(data: bytes) -> Outline:
@@ -73,24 +83,26 @@ def _png(data: bytes) -> Outline:
 
 def _gif(data: bytes) -> Outline:
     size = _little(data[6:8]), _little(data[8:10])
-    frames, steps = 0, 0
+    frames, steps, overlong = 0, 0, False
     try:
         position = 13 + _palette_bytes(data[10])
-        while frames < MOST_FRAMES and data[position] in b"\x21\x2c":
-            if data[position] == 0x2C:
-                frames += 1
-                position += 11 + _palette_bytes(data[position + 9])
-            else:
-                position += 2
-            while block := data[position]:
-                position += block + 1
+        while frames < MOST_FRAMES and steps <= MOST_PIECES and (found := _BLOCK.search(data, position)):
+            steps += 1 + found.start() - position  # bytes between blocks are stepped over one by one
+            overlong = steps > MOST_PIECES and frames == 0
+            if found[0] == b";":
+                break
+            frames += found[0] == b","
+            head = 11 + _palette_bytes(data[found.start() + 9]) if found[0] == b"," else 2
+            position = found.start() + head
+            while (length := data[position]) and steps <= MOST_PIECES:
+                position += length + 1
                 steps += 1
-                if steps > MOST_PIECES:
-                    return Outline(frames=max(frames, 1), more_frames=True, size=size, overlong=frames == 0)
+                overlong = overlong or (steps > MOST_PIECES and frames == 0)
             position += 1
     except IndexError:
-        return Outline(frames=max(frames, 1), size=size)
-    return Outline(frames=max(frames, 1), more_frames=frames == MOST_FRAMES, size=size)
+        return Outline(frames=max(frames, 1), size=size, overlong=overlong)
+    more = frames == MOST_FRAMES or steps > MOST_PIECES
+    return Outline(frames=max(frames, 1), more_frames=more, size=size, overlong=overlong)
 
 
 def _palette_bytes(flags: int) -> int:
@@ -106,11 +118,15 @@ def _tiff(data: bytes) -> Outline:
         return int.from_bytes(data[at : at + size], order)
 
     frames, seen, position = 0, set[int](), number(8 if big else 4, word)
+    entries = number(position, counter)
+    places = range(position + counter, len(data), entry)[: min(entries, MOST_SEGMENTS)]
+    strips = max((number(at + 4, word) for at in places if number(at, 2) in _STRIP_TAGS), default=0)
     while 0 < position < len(data) and position not in seen and frames < MOST_FRAMES:
         seen.add(position)
         frames += 1
         position = number(position + counter + entry * number(position, counter), word)
-    return Outline(frames=max(frames, 1), more_frames=frames == MOST_FRAMES)
+    overlong = entries > MOST_SEGMENTS or strips > MOST_PIECES
+    return Outline(frames=max(frames, 1), more_frames=frames == MOST_FRAMES, overlong=overlong)
 
 
 def _webp(data: bytes) -> Outline:
