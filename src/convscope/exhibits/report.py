@@ -15,8 +15,8 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from convscope.exhibits.files import atomic_write
 from convscope.exhibits.report_data import escaped_json, pack_scene
-from convscope.exhibits.report_file import write_whole
 from convscope.exhibits.report_modules import join_modules
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def write_report(scene: Scene, path: str | os.PathLike[str]) -> Path:
     OutputError
         If ``path`` cannot be written.
     """
-    return write_whole(path, report_bytes(scene))
+    return atomic_write(path, report_bytes(scene))
 
 
 def report_bytes(scene: Scene) -> bytes:

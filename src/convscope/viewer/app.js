@@ -1,5 +1,6 @@
 // Puts the viewer together: one custom element, one shadow root, one state.
 
+import { cssColor } from "./colors.js";
 import { element, fill } from "./dom.js";
 import { answersPanel, factsPanel } from "./facts.js";
 import { MapGlass } from "./glass.js";
@@ -14,7 +15,7 @@ import { SpinePanel } from "./spine.js";
 import { State } from "./state.js";
 import { VectorGlass } from "./vector.js";
 
-const THEMES = { auto: "System", light: "Light", dark: "Dark" };
+const THEMES = { auto: "as the system", light: "light", dark: "dark" };
 
 export class ConvscopeViewer extends HTMLElement {
   /**
@@ -57,14 +58,14 @@ export class ConvscopeViewer extends HTMLElement {
 
   layOut(context) {
     const { model, image } = this.scene.manifest;
-    this.themeButton = element("button", { type: "button", class: "quiet", title: "light, dark or as the system (t)", on: { click: () => this.nextTheme() } });
+    this.themeButton = element("button", { type: "button", class: "quiet theme", on: { click: () => this.nextTheme() } }, element("i", {}));
     this.help = helpSheet();
     this.empty = element("p", { class: "empty dim", hidden: true });
     const bar = element("header", { class: "bar" },
       element("h1", {}, element("b", {}, model.name), element("span", { class: "dim" }, " looking at "), element("span", {}, image.name)),
       model.random ? element("span", { class: "badge" }, "random weights") : null,
       this.legend.node, this.search.node, this.themeButton,
-      element("button", { type: "button", class: "quiet", "aria-label": "help", title: "keys and meanings (?)", on: { click: () => this.help.showModal() } }, "Help"));
+      element("button", { type: "button", class: "quiet", "aria-label": "help", title: "keys and meanings (?)", on: { click: () => this.help.showModal() } }, "?"));
     this.places = {
       subject: element("aside", { class: "subject", id: "subject" }, this.photo.node, answersPanel(this.scene), factsPanel(this.scene)),
       spine: element("div", { class: "middle", id: "network" }),
@@ -109,8 +110,16 @@ export class ConvscopeViewer extends HTMLElement {
     this.frame.dataset.theme = this.isDark() ? "dark" : "light";
     this.dataset.theme = this.frame.dataset.theme;
     document.documentElement.dataset.theme = this.frame.dataset.theme;
-    this.themeButton.textContent = THEMES[this.state.theme];
+    const said = `colours: ${THEMES[this.state.theme]} (t)`;
+    this.themeButton.title = said;
+    this.themeButton.setAttribute("aria-label", said);
+    this.themeButton.dataset.theme = this.state.theme;
     if (redraw) this.state.dispatchEvent(new CustomEvent("change", { detail: new Set(["theme-drawn", "range"]) }));
+  }
+
+  /** The CSS colour of `share` of the range, -1 to 1. */
+  colorOf(signed, share) {
+    return cssColor(signed, this.isDark() ? "night" : "paper", share);
   }
 
   nextTheme() {

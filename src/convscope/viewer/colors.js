@@ -3,9 +3,8 @@
 // strength is light. Byte 128 of signed data is zero; byte 0 marks values that are not finite.
 // The paper tables are the same as convscope.raster.colormaps.
 
-export const NOT_FINITE_COLOR = [0, 205, 80];
-const PAPER = { neutral: 0.965, diverging: 0.36, sequential: 0.24 };
-const NIGHT = { neutral: 0.2, diverging: 0.9, sequential: 0.95 };
+const PAPER = { neutral: 0.965, diverging: 0.36, sequential: 0.24, broken: [255, 245, 0] };
+const NIGHT = { neutral: 0.2, diverging: 0.9, sequential: 0.95, broken: [0, 220, 90] };
 const BLUE = 255;
 const RED = 27;
 const CEILING = 0.175;
@@ -45,7 +44,6 @@ function mostChroma(lightness, hue) {
 
 function divergingTable(neutral, end, turn) {
   const table = new Array(256);
-  table[0] = NOT_FINITE_COLOR;
   table[128] = colorBytes(neutral, 0, 0);
   for (let step = 1; step <= 127; step += 1) {
     const strength = step / 127;
@@ -61,7 +59,7 @@ function divergingTable(neutral, end, turn) {
 }
 
 function sequentialTable(neutral, end, from, to) {
-  const table = [NOT_FINITE_COLOR, colorBytes(neutral, 0, 0)];
+  const table = [[0, 0, 0], colorBytes(neutral, 0, 0)];
   for (let step = 1; step <= 254; step += 1) {
     const strength = step / 254;
     const lightness = neutral + (end - neutral) * strength;
@@ -82,12 +80,11 @@ const COLOR_TABLES = new Map();
 export function colorTable(signed, ground) {
   const key = `${signed} ${ground}`;
   if (!COLOR_TABLES.has(key)) {
-    const { neutral, diverging, sequential } = ground === "night" ? NIGHT : PAPER;
+    const { neutral, diverging, sequential, broken } = ground === "night" ? NIGHT : PAPER;
     const [from, to] = ground === "night" ? [-20, 100] : [55, -30];
-    COLOR_TABLES.set(
-      key,
-      signed ? divergingTable(neutral, diverging, ground === "night" ? 50 : 0) : sequentialTable(neutral, sequential, from, to),
-    );
+    const table = signed ? divergingTable(neutral, diverging, ground === "night" ? 50 : 0) : sequentialTable(neutral, sequential, from, to);
+    table[0] = broken;
+    COLOR_TABLES.set(key, table);
   }
   return COLOR_TABLES.get(key);
 }
@@ -107,7 +104,7 @@ export function pixelTable(signed, ground, gain) {
     const place = signed ? 128 + Math.round(share * 127) : 1 + Math.round(Math.max(0, share) * 254);
     pixels[byte] = packedColor(table[Math.min(255, Math.max(1, place))]);
   }
-  pixels[0] = packedColor(NOT_FINITE_COLOR);
+  pixels[0] = packedColor(table[0]);
   return pixels;
 }
 

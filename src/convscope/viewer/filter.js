@@ -22,18 +22,18 @@ export function filterFigure(context, node, arrays, channel) {
   if (readsPhoto && rows * columns > 1) body.append(kernelFigure(rgbKernel(filters.data, start, rows, columns), "RGB together"));
   for (let place = 0; place < count; place += 1) {
     const at = start + place * rows * columns;
-    const name = readsPhoto ? ["red", "green", "blue"][place] : `channel ${names[place]}`;
+    const name = readsPhoto ? ["red", "green", "blue"][place] : String(names[place]);
     if (rows * columns === 1) body.append(weightBar(context, name, (filters.data[at] - 128) / 127, scale * 127));
     else {
       const canvas = element("canvas", {});
       paintMap(canvas, filters.data, at, rows, columns, pixelTable(true, context.ground(), 1));
-      body.append(kernelFigure(canvas, readsPhoto ? name : String(names[place])));
+      body.append(kernelFigure(canvas, name));
     }
   }
   figure.append(heading, body);
   if (!readsPhoto && from) {
-    const which = arrays.get("filter_inputs") ? `the ${count} input channels with the largest kernels` : count === 1 ? "its input channel" : "its input channels";
-    figure.append(element("p", { class: "dim" }, `${which}, from ${from.name}`));
+    const which = arrays.get("filter_inputs") ? `the ${count} input channels with the largest kernels` : count === 1 ? "its one input channel" : `its ${count} input channels`;
+    figure.append(element("p", { class: "dim" }, `By input channel: ${which}, from ${from.name}`));
   }
   return figure;
 }

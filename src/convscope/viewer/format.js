@@ -7,7 +7,7 @@ const SUPERSCRIPT_TWO = "\u00b2";
 export function plainNumber(value, digits = 4) {
   if (value === null || value === undefined || Number.isNaN(value)) return "not a number";
   if (!Number.isFinite(value)) return value > 0 ? "infinite" : `${MINUS}infinite`;
-  if (value === 0) return "0";
+  if (Number.isInteger(value) && Math.abs(value) < 1e6) return value < 0 ? MINUS + grouped(-value) : grouped(value);
   const size = Math.abs(value);
   let text;
   if (size >= 1e6 || size < 1e-4) {
@@ -45,7 +45,7 @@ export function percent(share) {
 
 /** 64 channels of 56 x 56 as 64 × 56². */
 export function sizeText(node) {
-  if (node.view === "none") return node.shape.slice(1).join(" × ") || "one value";
+  if (node.view === "none") return node.shape.slice(1).map(grouped).join(" × ") || "one value";
   if (node.view === "vector") return grouped(node.channels);
   const area = node.rows === node.columns ? `${node.rows}${SUPERSCRIPT_TWO}` : `${node.rows} × ${node.columns}`;
   return `${grouped(node.channels)} × ${area}`;

@@ -70,16 +70,16 @@ export class MapGlass {
     this.plate.style.aspectRatio = `${columns} / ${rows}`;
     this.plate.hidden = !maps || !numbers;
     if (!numbers) return fill(this.readout, "The values of this layer were left out of this report.");
-    if (maps) {
-      const limit = scene.limit(node, state.range, numbers.scale);
-      paintMap(this.canvas, maps, channel * rows * columns, rows, columns, pixelTable(node.signed, ground(), limit ? (numbers.scale * 127) / limit : 1));
-    } else fill(this.readout, "The maps of this layer were left out of this report; its numbers are below.");
+    const limit = scene.limit(node, state.range, numbers.scale);
+    const gain = limit ? (numbers.scale * 127) / limit : 1;
+    if (maps) paintMap(this.canvas, maps, channel * rows * columns, rows, columns, pixelTable(node.signed, ground(), gain));
+     else fill(this.readout, "The maps of this layer were left out of this report; its numbers are below.");
     const broken = maps ? countBytes(maps, channel * rows * columns, rows * columns, 0) : 0;
     this.said.textContent = remark(numbers, broken);
     this.said.classList.toggle("warning", broken > 0);
     this.fillTable(numbers, broken);
     this.histogram.hidden = !maps || numbers.minimum === numbers.maximum;
-    if (!this.histogram.hidden) drawHistogram(this.histogram, maps, channel * rows * columns, rows * columns, numbers, node.signed, ground());
+    if (!this.histogram.hidden) drawHistogram(this.histogram, maps, channel * rows * columns, rows * columns, numbers, node.signed, ground(), gain);
     this.histogramNote.hidden = this.histogram.hidden;
     this.histogramNote.textContent = numbers.zeros > 0 ? `${percent(numbers.zeros)} exactly zero, not in the histogram` : "";
     fill(this.filter, filterFigure(this.context, node, this.arrays, channel));

@@ -19,7 +19,7 @@ export function histogramCounts(bytes, start, length, low, high) {
 }
 
 /** Draws it from the channel's minimum to its maximum, zero included. */
-export function drawHistogram(canvas, bytes, start, length, numbers, signed, ground) {
+export function drawHistogram(canvas, bytes, start, length, numbers, signed, ground, gain) {
   const ratio = Math.max(1, Math.round(devicePixelRatio));
   const width = Math.max(60, Math.round((canvas.clientWidth || 200) * ratio));
   const height = Math.max(30, Math.round((canvas.clientHeight || 48) * ratio));
@@ -37,7 +37,7 @@ export function drawHistogram(canvas, bytes, start, length, numbers, signed, gro
     const left = Math.round((bar * width) / BARS);
     const tall = Math.max(ratio, (count / most) * room);
     const wide = Math.round(((bar + 1) * width) / BARS) - left - ratio;
-    context.fillStyle = cssColor(signed, ground, low + ((bar + 0.5) / BARS) * (high - low));
+    context.fillStyle = cssColor(signed, ground, (low + ((bar + 0.5) / BARS) * (high - low)) * gain);
     context.fillRect(left, room - tall, Math.max(1, wide), tall);
     context.strokeStyle = ink;
     context.globalAlpha = 0.35;

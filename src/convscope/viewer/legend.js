@@ -1,7 +1,7 @@
 // Which range the colours span, and what its ends and its middle mean.
 
 import { choiceBar } from "./choice.js";
-import { cssColor } from "./colors.js";
+import { colorTable, cssColor } from "./colors.js";
 import { element, fill, sizedCanvas } from "./dom.js";
 import { plainNumber, signedNumber } from "./format.js";
 
@@ -19,7 +19,7 @@ export class Legend {
     this.high = element("span", { class: "end high" });
     this.canvas = element("canvas", { "aria-hidden": "true" });
     this.zero = element("span", { class: "zero" }, "0");
-    this.broken = element("span", { class: "broken" }, element("i", {}), "not finite");
+    this.broken = element("span", { class: "broken" }, (this.swatch = element("i", {})), "not finite");
     this.node = element("div", { class: "legend", role: "group", "aria-label": "legend" },
       element("span", { class: "dim word" }, "range"), this.choice.node,
       element("span", { class: "scale" }, this.low, element("span", { class: "ramp" }, this.canvas, this.zero), this.high), this.broken);
@@ -37,6 +37,7 @@ export class Legend {
     this.node.dataset.low = String(signed ? -limit : 0);
     this.node.dataset.high = String(limit);
     this.zero.hidden = !signed;
+    this.swatch.style.backgroundColor = `rgb(${colorTable(signed, ground())[0].join(" ")})`;
     this.broken.hidden = !node.statistics?.not_finite;
     const context = sizedCanvas(this.canvas, STEPS, 1);
     for (let step = 0; step < STEPS; step += 1) {

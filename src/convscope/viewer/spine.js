@@ -18,7 +18,7 @@ export class SpinePanel {
       class: "rows", role: "tree", "aria-label": "layers",
       on: { keydown: (event) => this.key(event), click: (event) => this.click(event), dblclick: (event) => this.twist(event) },
     });
-    const heads = ["Layer", "Kind", "Size", "Strongest channels", "Silent"];
+    const heads = ["Layer", "Kind", "Size", "Strongest", "Silent"];
     const head = element("div", { class: "row head", "aria-hidden": "true" }, element("span", { class: "graph" }),
       ...heads.map((text) => element("span", { class: text.split(" ")[0].toLowerCase() }, text)));
     this.node = element("section", { class: "spine", "aria-label": "the network", id: "spine" }, head, this.tree);
@@ -62,6 +62,7 @@ export class SpinePanel {
     name.style.setProperty("--depth", String(row.depth));
     const kind = group ? group.repeats || group.type : kindText(node.kind);
     if (group) {
+      name.append(element("span", { class: "dim repeats" }, kind));
       name.prepend(element("button", {
         type: "button", class: "twist", tabindex: -1,
         "aria-label": `${row.type === "group" ? "unfold" : "fold"} ${row.name}`,
@@ -74,10 +75,9 @@ export class SpinePanel {
         "aria-expanded": group ? String(row.type === "heading") : null,
         data: { name: row.name },
       },
-      graph, name, element("span", { class: "kind" }, kind),
+      graph, name, group ? null : element("span", { class: "kind" }, kind),
     );
     if (row.type === "heading") {
-      line.append(element("span", { class: "size" }), element("span", { class: "strongest" }), element("span", { class: "silent" }));
       return line;
     }
     const silent = node.statistics?.silent ?? 0;
@@ -125,7 +125,18 @@ export class SpinePanel {
     const line = this.elements[this.current];
     line?.setAttribute("aria-selected", "true");
     if (line) line.tabIndex = 0;
-    if (scroll) line?.scrollIntoView({ block: "nearest" });
+    if (scroll && line) this.bringIn(line);
+  }
+
+  /** Scrolls the spine alone, never the page around it. */
+  bringIn(line) {
+    const frame = this.node.parentElement;
+    const inner = line.getBoundingClientRect();
+    const outer = frame.getBoundingClientRect();
+    const top = outer.top + this.head.offsetHeight;
+    const bottom = outer.top + frame.clientHeight;
+    if (inner.top < top) frame.scrollTop -= top - inner.top;
+    else if (inner.bottom > bottom) frame.scrollTop += inner.bottom - bottom;
   }
 
   repaint() {
@@ -208,6 +219,6 @@ export class SpinePanel {
     const now = places.indexOf(this.current);
     const next = this.rows[places[Math.min(places.length - 1, Math.max(0, now + by))]];
     this.context.state.look(next.node);
-    this.elements[this.current]?.focus({ preventScroll: true });
+    this.elements[this.current]?.focus();
   }
 }

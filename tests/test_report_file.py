@@ -1,0 +1,183 @@
+"""The report as a file: what is in it, how it is escaped and how it is written."""
+
+from __future__ import annotations
+
+import base64
+import errno
+import hashlib
+import json
+import os
+import re
+import zlib
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from convscope.errors import OutputError
+from convscope.exhibits import files
+from convscope.exhibits.report import report_bytes, write_report
+from convscope.exhibits.report_data import escaped_json
+from viewer.synthetic import HOSTILE, SyntheticScene, synthetic_scene
+
+
+@pytest.fixture(scope="module")
+def scene() -> SyntheticScene:
+    return synthetic_scene(width=0.0625)
+
+
+class Reader(HTMLParser):
+    """Reads a page as a browser would: elements, attributes, and the raw text of scripts and styles."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.inside = False
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        self.texts.append("")
+        self.inside = True
+
+    def handle_data(self, data: str) -> None:
+        if self.inside:
+            self.texts[-1] += data
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = False
+
+    def text(self, tag: str, **attributes: str) -> str:
+        found = [
+            text
+            for (name, given), text in zip(self.elements, self.texts, strict=True)
+            if name == tag and all(given.get(key) == value for key, value in attributes.items())
+        ]
+        assert len(found) == 1, f"{len(found)} {tag} elements with {attributes}"
+        return found[0]
+
+
+def sha256(text: str) -> str:
+    return "'sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() + "'"
+
+
+def test_the_policy_names_exactly_the_script_and_the_style_in_the_page(scene: SyntheticScene) -> None:
+    page = Reader(report_bytes(scene).decode())
+    policy = next(given["content"] for _, given in page.elements if "http-equiv" in given)
+    assert policy is not None
+    rules = {rule.split()[0]: rule.split()[1:] for rule in policy.split(";")}
+    assert rules == {
+        "default-src": ["'none'"],
+        "script-src": [sha256(page.text("script", type="module"))],
+        "style-src": [sha256(page.text("style"))],
+        "img-src": ["blob:", "data:"],
+        "base-uri": ["'none'"],
+        "form-action": ["'none'"],
+    }
+
+
+def test_the_policy_comes_before_anything_that_could_load(scene: SyntheticScene) -> None:
+    page = Reader(report_bytes(scene).decode())
+    order = [tag if "http-equiv" not in given else "policy" for tag, given in page.elements]
+    assert order.index("policy") < min(order.index(tag) for tag in ("style", "script", "noscript"))
+
+
+def test_nothing_in_the_page_points_outside_it(scene: SyntheticScene) -> None:
+    text = report_bytes(scene).decode()
+    page = Reader(text)
+    for tag, given in page.elements:
+        assert not {"src", "href", "action", "srcset", "style", "onerror", "onload"} & given.keys(), (
+            tag,
+            given,
+        )
+        assert tag not in {"link", "iframe", "img", "object", "embed", "base"}
+    assert set(re.findall(r"https?:[^\"'\s)]*", text)) == {"http://www.w3.org/2000/svg"}
+    assert "@import" not in text
+    assert "url(" not in text
+
+
+def test_every_array_comes_back_bit_for_bit(scene: SyntheticScene) -> None:
+    page = Reader(report_bytes(scene).decode())
+    index = json.loads(page.text("script", id="convscope-index"))
+    back = {}
+    for name, arrays in index.items():
+        packed = base64.b64decode(page.text("script", **{"data-chunk": name}), validate=True)
+        data = zlib.decompress(packed, wbits=31)
+        for array, place in arrays.items():
+            count = int(np.prod(place["shape"]))
+            assert place["offset"] % 8 == 0
+            back[array] = np.frombuffer(data, place["dtype"], count, place["offset"]).reshape(place["shape"])
+    for name, array in scene.arrays.items():
+        assert back[name].dtype == array.dtype
+        np.testing.assert_array_equal(back[name], array)
+    for node in scene.manifest["nodes"]:
+        if f"strip/{node['id']}" in scene.arrays:
+            scales = scene.arrays[f"stats/{node['id']}"][node["strongest"], 7]
+            np.testing.assert_array_equal(back[f"strip_scales/{node['id']}"], scales)
+    assert json.loads(page.text("script", id="convscope-manifest")) == scene.manifest
+
+
+def test_the_same_scene_gives_the_same_bytes(scene: SyntheticScene) -> None:
+    assert report_bytes(scene) == report_bytes(scene)
+
+
+def test_hostile_names_add_no_element_to_the_page(scene: SyntheticScene) -> None:
+    hostile = synthetic_scene(width=0.0625, hostile=True)
+    plain, attacked = (Reader(report_bytes(each).decode()) for each in (scene, hostile))
+    assert [tag for tag, _ in attacked.elements] == [tag for tag, _ in plain.elements]
+    assert json.loads(attacked.text("script", id="convscope-manifest"))["model"]["name"] == HOSTILE
+    assert attacked.text("title").startswith(f"{HOSTILE}.png · {HOSTILE}")
+
+
+def test_a_file_name_that_is_not_unicode_does_not_stop_the_report(scene: SyntheticScene) -> None:
+    name = os.fsdecode(b"caf\xe9.png")
+    manifest = {**scene.manifest, "image": {**scene.manifest["image"], "name": name}}
+    page = Reader(report_bytes(SyntheticScene(manifest, scene.arrays)).decode())
+    assert page.text("title").startswith("caf\\udce9.png")
+
+
+def test_numbers_that_are_not_finite_become_null() -> None:
+    text = escaped_json({"mean": float("nan"), "max": [np.float32("inf"), 1.5], "count": np.int64(3)})
+    assert json.loads(text) == {"mean": None, "max": [None, 1.5], "count": 3}
+
+
+def test_a_report_is_written_with_ordinary_permissions_and_nothing_beside_it(
+    scene: SyntheticScene, tmp_path: Path
+) -> None:
+    path = write_report(scene, tmp_path / "report.html")
+    assert path.read_bytes() == report_bytes(scene)
+    assert os.listdir(tmp_path) == ["report.html"]
+    ordinary = tmp_path / "ordinary"
+    ordinary.touch()
+    assert path.stat().st_mode == ordinary.stat().st_mode
+
+
+def test_a_folder_in_place_of_the_file_is_named(scene: SyntheticScene, tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="it is a folder"):
+        write_report(scene, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [
+        (errno.ENOSPC, r"disk full at .*report\.html, \d+ MB needed"),
+        (errno.EROFS, r"cannot write .*report\.html: the disk is read-only"),
+    ],
+)
+def test_a_write_that_fails_leaves_the_old_report_and_no_part(
+    scene: SyntheticScene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, sentence: str
+) -> None:
+    path = tmp_path / "report.html"
+    path.write_text("old")
+
+    def fail(_: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(files.os, "fsync", fail)
+    with pytest.raises(OutputError, match=sentence):
+        write_report(scene, path)
+    assert path.read_text() == "old"
+    assert os.listdir(tmp_path) == ["report.html"]
