@@ -165,25 +165,22 @@ def _strips(kernels: NDArray[np.floating], title: str, facts: list[str], scope: 
     factor = max(1, 26 // max(chosen.shape[2:]))
     count, each = largest.shape
     height, width = chosen.shape[2] * factor, chosen.shape[3] * factor
-    strip = raster.Grid(1, each, height, width, 2)
-    row = raster.tile(
-        cells.reshape(count * each, *cells.shape[2:]),
-        raster.Grid(count, each, height, width, 2),
-        factor=factor,
-        fill=raster.PAPER,
-    )
-    padded = np.concatenate([row, np.full((2, row.shape[1]), raster.PAPER, np.uint8)])
-    strips = padded.reshape(count, height + 2, -1)[:, :height]
-    grid = raster.Grid(
-        *raster.grid_shape(count, columns=max(1, 900 // strip.width)),
-        height,
-        strip.width,
-        14,
-        raster.line_height(LABEL),
-    )
+    head = raster.line_height(LABEL)
+    rows = raster.Grid(count, each, height, width, 4, head)
+    flat = cells.reshape(count * each, *cells.shape[2:])
+    picture = raster.tile(flat, rows, factor=factor, fill=raster.PAPER)
+    if width >= 18:
+        numbered(picture, rows, [str(channel) for channel in largest.ravel().tolist()])
+    aside = raster.words(str(count), LABEL).shape[1] + 6
+    pitch = head + height + rows.gap
+    strips = np.full((count, pitch, rows.width + aside), raster.PAPER, np.uint8)
+    strips.reshape(count * pitch, -1)[: len(picture), aside:] = picture
+    for index in np.arange(count).tolist():
+        label = raster.words(str(index), LABEL)
+        raster.stamp(strips[index], head + (height - head) // 2, aside - 6 - label.shape[1], label)
+    blocks = max(1, 960 // (strips.shape[2] + 16))
+    grid = raster.Grid(*raster.grid_shape(count, columns=blocks), *strips.shape[1:], 12)
     body = raster.tile(strips, grid, fill=raster.PAPER)
-    names = [f"{index}:  {'  '.join(map(str, order))}" for index, order in enumerate(largest.tolist())]
-    numbered(body, grid, [raster.fit(name, LABEL, strip.width) for name in names])
     if each < kernels.shape[1]:
         facts = [*facts[:3], f"the {each} largest kernels of each", *facts[3:]]
     return framed(body, title, facts, _explained(found), found.colours)

@@ -196,9 +196,15 @@ def save_png(
 
 def png_bytes(image: Image.Image | NDArray[np.uint8], *, text: Mapping[str, str] | None = None) -> bytes:
     """A picture as the bytes of a PNG file; see ``save_png``."""
+    entries = {"Software": "convscope", **(text or {})}
     picture = image if isinstance(image, Image.Image) else Image.fromarray(image)
+    if picture.mode == "P":
+        palette = np.zeros((256, 3), np.uint8)
+        colors = np.array(picture.getpalette("RGB"), np.uint8).reshape(-1, 3)
+        palette[: len(colors)] = colors
+        return raster.palette_png(np.asarray(picture), palette, text=entries)
     chunks = PngImagePlugin.PngInfo()
-    for key, value in {"Software": "convscope", **(text or {})}.items():
+    for key, value in entries.items():
         chunks.add_itxt(key, value)
     buffer = io.BytesIO()
     picture.save(buffer, "PNG", compress_level=1, pnginfo=chunks)

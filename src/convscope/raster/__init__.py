@@ -15,6 +15,7 @@ from convscope.raster.colormaps import (
     sheet_palette,
     table,
 )
+from convscope.raster.png import palette_png
 from convscope.raster.scaling import RANGES, Limits, as_floats, limits, rescale, to_bytes
 from convscope.raster.text import colour_bar, fit, line_height, number, spell, stamp, words
 from convscope.raster.tiles import Grid, enlarge, grid_shape, shrink, tile
@@ -40,6 +41,7 @@ __all__ = [
     "limits",
     "line_height",
     "number",
+    "palette_png",
     "rescale",
     "sheet_palette",
     "shrink",
