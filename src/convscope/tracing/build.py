@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from math import prod
 
-from torch import Tensor, nn
+from torch import nn
 
 from convscope.tracing.attributes import bind
 from convscope.tracing.cost import multiply_adds
-from convscope.tracing.events import Call, Event, Kept
+from convscope.tracing.events import Call, Event
 from convscope.tracing.fields import spatial_and_field
-from convscope.tracing.graph import ModuleCall, Op
+from convscope.tracing.graph import ModuleCall, Op, Stored
 
 
 def build_ops(
@@ -44,7 +44,7 @@ def build_ops(
                 seconds=event.seconds,
                 spatial=spatial,
                 field=field,
-                values=_tensors(event.values),
+                stored=tuple(event.values),
             )
         )
     return tuple(ops)
@@ -62,17 +62,11 @@ def build_calls(calls: Sequence[Call]) -> tuple[ModuleCall, ...]:
             last=call.last,
             outputs=tuple((event.index, output) for event, output in call.outputs),
             leaf=call.leaf,
-            values=_tensors(call.values)
-            or tuple(_tensor(event.values, output) for event, output in call.outputs),
+            stored=tuple(call.values) or tuple(_stored(event, output) for event, output in call.outputs),
         )
         for call in calls
     )
 
 
-def _tensors(values: Sequence[Kept | None]) -> tuple[Tensor | None, ...]:
-    return tuple(kept.tensor if kept is not None else None for kept in values)
-
-
-def _tensor(values: Sequence[Kept | None], output: int) -> Tensor | None:
-    kept = values[output] if output < len(values) else None
-    return kept.tensor if kept is not None else None
+def _stored(event: Event, output: int) -> Stored | None:
+    return event.values[output] if output < len(event.values) else None

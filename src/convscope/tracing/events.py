@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 if TYPE_CHECKING:
+    from convscope.tracing.derive import Derived
     from convscope.tracing.plan import Plan
 
 
 class Slot:
     """Stands for a tensor in the recorded arguments: where it came from, and its shape."""
 
-    __slots__ = ("constant", "event", "output", "parameter", "shape")
+    __slots__ = ("constant", "event", "exact", "output", "parameter", "shape")
 
     def __init__(
         self,
@@ -22,12 +23,15 @@ class Slot:
         output: int = 0,
         parameter: str | None = None,
         constant: Kept | None = None,
+        exact: bool = True,
     ) -> None:
         self.shape = shape
         self.event = event
         self.output = output
         self.parameter = parameter
         self.constant = constant
+        # Whether it is that very output, and not memory which that op wrote into through a view.
+        self.exact = exact
 
 
 class Kept:
@@ -66,7 +70,7 @@ class Event:
         self.args: tuple[Any, ...] = ()
         self.kwargs: dict[str, Any] = {}
         self.outputs: list[tuple[tuple[int, ...], Any]] = []
-        self.values: list[Kept | None] = []
+        self.values: list[Kept | Derived | None] = []
         self.extra: list[Slot] = []
         self.seconds = 0.0
 
@@ -86,4 +90,4 @@ class Call:
         self.leaf = leaf
         self.opaque: Any = None
         self.outputs: list[tuple[Event, int]] = []
-        self.values: list[Kept | None] = []
+        self.values: list[Kept | Derived | None] = []

@@ -5,12 +5,20 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from convscope.errors import NotKeptError
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+class Stored(Protocol):
+    """A kept value: ``tensor`` gives it, as it was when it was computed."""
+
+    @property
+    def tensor(self) -> Tensor:
+        """The value."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +108,7 @@ class Op:
     seconds: float
     spatial: tuple[int, int] | None = None
     field: Field | None = None
-    values: tuple[Tensor | None, ...] = dataclasses.field(default=(), repr=False)
+    stored: tuple[Stored | None, ...] = dataclasses.field(default=(), repr=False)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -113,6 +121,11 @@ class Op:
         return tuple(dict.fromkeys(o.op for o in self.operands if o.op is not None))
 
     @property
+    def values(self) -> tuple[Tensor | None, ...]:
+        """Every output as it was when it was computed; ``None`` where it was not kept."""
+        return tuple(None if s is None else s.tensor for s in self.stored)
+
+    @property
     def value(self) -> Tensor:
         """The first output as it was when it was computed; later in-place ops do not reach it.
 
@@ -121,12 +134,12 @@ class Op:
         NotKeptError
             If the trace was told to keep other values only.
         """
-        if not self.values or self.values[0] is None:
+        if not self.stored or self.stored[0] is None:
             raise NotKeptError(
                 f"the value of `{self.name}` was not kept in this trace",
                 hint=f"Trace again with keep=[..., {self.name!r}], or without `keep` to keep everything.",
             )
-        return self.values[0]
+        return self.stored[0].tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +148,7 @@ class ModuleCall:
 
     ``first`` and ``last`` bound the ops run inside, ``last`` exclusive; they are equal for a
     module that ran none (``nn.Identity``). ``outputs`` are ``(op index, output)`` pairs, in
-    the order of the flattened output; ``values`` the tensors themselves.
+    the order of the flattened output.
     """
 
     name: str
@@ -146,14 +159,19 @@ class ModuleCall:
     last: int
     outputs: tuple[tuple[int, int], ...]
     leaf: bool
-    values: tuple[Tensor | None, ...] = dataclasses.field(default=(), repr=False)
+    stored: tuple[Stored | None, ...] = dataclasses.field(default=(), repr=False)
+
+    @property
+    def values(self) -> tuple[Tensor | None, ...]:
+        """Every output as it was when it was computed; ``None`` where it was not kept."""
+        return tuple(None if s is None else s.tensor for s in self.stored)
 
     @property
     def value(self) -> Tensor:
         """The first output tensor of the call, as it was when the module returned."""
-        if not self.values or self.values[0] is None:
+        if not self.stored or self.stored[0] is None:
             raise NotKeptError(
                 f"the value of `{self.name}` was not kept in this trace",
                 hint=f"Trace again with keep=[..., {self.name!r}], or without `keep` to keep everything.",
             )
-        return self.values[0]
+        return self.stored[0].tensor

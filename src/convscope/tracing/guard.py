@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import sys
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Any
@@ -40,6 +41,10 @@ def walk(model: nn.Module) -> list[tuple[str, nn.Module]]:
     return found
 
 
+_CONTAINERS = frozenset({list, dict, set, deque, OrderedDict, defaultdict, Counter})
+_MODULE_KEYS = frozenset(nn.Module().__dict__)
+
+
 class ModelGuard:
     """Context in which a model may run in eval mode, and after which it is as before.
 
@@ -54,12 +59,14 @@ class ModelGuard:
         self.modules: list[tuple[str, nn.Module]] = []
         self.tensors: dict[int, str] = {}
         self._copies: dict[int, Tensor] = {}
+        self._by_name: dict[str, Tensor] = {}
         self._storages: dict[int, list[Tensor]] | None = None
+        self._dirty: set[int] = set()
 
     def __enter__(self) -> ModelGuard:
         self.modules = walk(self.model)
         self._before = [
-            (m, dict(m.__dict__), (dict(m._parameters), dict(m._buffers), dict(m._modules)))
+            (m, dict(m.__dict__), (dict(m._parameters), dict(m._buffers), dict(m._modules)), _contents(m))
             for _, m in self.modules
         ]
         self._versions: list[tuple[Tensor, int, bool]] = []
@@ -97,26 +104,35 @@ class ModelGuard:
                     items = value.values() if isinstance(value, dict) else value
                     yield from (item for item in items if isinstance(item, Tensor))
 
+    def named(self, name: str) -> Tensor:
+        """Parameter or buffer by its qualified name."""
+        if not self._by_name:
+            self._by_name = {self.tensors[id(t)]: t for t, _, _ in self._versions}
+        return self._by_name[name]
+
     def before_write(self, storage: int) -> None:
         """Keep the values of the parameters and buffers that live in ``storage``."""
         if self._storages is None:
             self._storages = {}
             for tensor, _, _ in self._versions:
                 if tensor.layout is torch.strided:
-                    self._storages.setdefault(tensor.untyped_storage()._cdata, []).append(tensor)
+                    self._storages.setdefault(tensor.untyped_storage().data_ptr(), []).append(tensor)
         for tensor in self._storages.pop(storage, ()):
             self._copies.setdefault(id(tensor), tensor.detach().clone())
+            self._dirty.add(id(tensor))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for tensor, version, wanted in self._versions:
-            if tensor._version != version and id(tensor) in self._copies:
+            # Batch norm moves its running statistics without counting it as a write.
+            written = self.training or tensor._version != version or id(tensor) in self._dirty
+            if written and id(tensor) in self._copies:
                 with torch.no_grad():
                     tensor.data.copy_(self._copies[id(tensor)])
             if tensor.requires_grad is not wanted:
                 tensor.requires_grad_(wanted)
-        for module, attributes, tables in self._before:
+        for module, attributes, tables, contents in self._before:
             for table, before in zip(
                 (module._parameters, module._buffers, module._modules), tables, strict=True
             ):
@@ -127,7 +143,45 @@ class ModelGuard:
             if len(now) != len(attributes) or any(now.get(k, self) is not v for k, v in attributes.items()):
                 now.clear()
                 now.update(attributes)
+            for container, content in contents:
+                _refill(container, content)
         _restore_random_state(self._random)
+
+
+_Content = list[tuple[Any, Any]]
+
+
+def _contents(module: nn.Module) -> _Content:
+    """The module's own lists, dicts, sets and loose tensors (hooks and tables of parameters too), each with a copy."""
+    found: _Content = []
+    for key, value in module.__dict__.items():
+        if isinstance(value, Tensor):
+            found.append((value, value.detach().clone()))
+        elif type(value) in _CONTAINERS and (value or key not in _MODULE_KEYS):
+            found.append((value, value.copy()))
+    return found
+
+
+def _refill(container: Any, content: Any) -> None:
+    if isinstance(container, Tensor):
+        with torch.no_grad():
+            container.data = content
+    elif len(container) != len(content) or _changed(container, content):
+        container.clear()
+        if isinstance(container, (list, deque)):
+            container.extend(content)
+        else:
+            container.update(content)
+
+
+def _changed(container: Any, content: Any) -> bool:
+    if isinstance(container, dict):
+        return any(a is not b for a, b in zip(container, content, strict=True)) or any(
+            a is not b for a, b in zip(container.values(), content.values(), strict=True)
+        )
+    if isinstance(container, set):
+        return any(item not in content for item in container)
+    return any(a is not b for a, b in zip(container, content, strict=True))
 
 
 def _random_state() -> dict[str, Any]:

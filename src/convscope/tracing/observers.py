@@ -85,14 +85,17 @@ class Keep(Observer):
     def on_op(self, event: Event, output: int, value: Tensor) -> None:
         """Keep an op's output."""
         if self._recorder is not None and (self._names is None or self._names(event.name)):
-            self._recorder.keep(event.values, output, value)
+            if self._names is None:
+                self._recorder.keep_op(event, output, value)
+            else:
+                self._recorder.keep(event.values, output, value)
 
     def on_call(self, call: Call, output: int, value: Tensor) -> None:
         """Keep a module's output, under the op that made it."""
         if self._recorder is not None and (self._names is None or self._names(call.name)):
             event, number = call.outputs[output]
             known = event.values[number] if number < len(event.values) else None
-            if known is not None and known.alias and known.tensor.data_ptr() == value.data_ptr():
+            if known is not None and self._recorder.is_exact(value):
                 _set(call.values, output, known)
             else:
                 self._recorder.keep(call.values, output, value)

@@ -23,6 +23,7 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.overrides import TorchFunctionMode
 
 from convscope.errors import TraceError
+from convscope.tracing.derive import Derived, derive
 from convscope.tracing.events import Call, Event, Kept, Slot
 from convscope.tracing.guard import ModelGuard
 from convscope.tracing.observers import Observer
@@ -32,6 +33,8 @@ from convscope.tracing.plan import KEEP_IF_UNCHANGED, Plan, make_plan, tensors_i
 # (`has_torch_function` rules their fused kernel out), so they are run unwatched, as one op.
 _OPAQUE = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncoder)
 _plans: dict[Any, Plan] = {}
+# Output number of a tensor whose memory an op wrote into through another tensor.
+_THROUGH_A_VIEW = -1
 
 
 class StopForward(BaseException):
@@ -60,9 +63,11 @@ class Recorder(TorchFunctionMode):
         self._reserved = frozenset(self._paths.values())
         self._parameters = guard.tensors
         self._thread = get_ident()
+        self._copies: dict[str, Tensor] = {}
         self._handles: list[Any] = []
         self._hooked: set[int] = set()
         self._foreign: set[int] = set()
+        self._leaked: set[int] = set()
         self._overwritten = 0
         self.failed_in = ""
 
@@ -112,6 +117,8 @@ class Recorder(TorchFunctionMode):
             call.opaque.__enter__()
 
     def _after_opaque(self, module: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> Any:
+        if get_ident() != self._thread:
+            return None
         call = self._stack[-1] if self._stack else None
         if call is not None and call.module is module and self._leave_opaque(call) and output is not None:
             with torch._C.DisableTorchFunction():  # type: ignore[attr-defined]
@@ -187,7 +194,8 @@ class Recorder(TorchFunctionMode):
         kwargs = kwargs or {}
         if plan.silent:
             if plan.leaky and args and isinstance(args[0], Tensor):
-                self.before_write([args[0]], leaks=True)
+                self.before_write([args[0]])
+                self._leaked.add(_storage(args[0]))
             return function(*args, **kwargs)
         slots = self._slots(args)
         keyword_slots = {k: self._slot(v) for k, v in kwargs.items()} if kwargs else kwargs
@@ -212,7 +220,7 @@ class Recorder(TorchFunctionMode):
         event = self._new_event(plan)
         event.function, event.args, event.kwargs, event.seconds = function, slots, keyword_slots, seconds
         for tensor in written:
-            self._after_write(tensor, event)
+            outputs += self._also_written(tensor, event, outputs)
         changed = self._finish(event, outputs)
         self._stop_if_done()
         if changed is None:
@@ -257,7 +265,7 @@ class Recorder(TorchFunctionMode):
 
     # -- keeping values --------------------------------------------------------------------
 
-    def keep(self, values: list[Kept | None], output: int, tensor: Tensor) -> None:
+    def keep(self, values: list[Kept | Derived | None], output: int, tensor: Tensor) -> None:
         """Keep ``tensor`` as it is now, in ``values[output]``."""
         while len(values) <= output:
             values.append(None)
@@ -270,7 +278,22 @@ class Recorder(TorchFunctionMode):
         values[output] = kept
         self._guarded.setdefault(storage, []).append(kept)
 
-    def before_write(self, tensors: Sequence[Tensor], *, leaks: bool = False) -> None:
+    def keep_op(self, event: Event, output: int, tensor: Tensor) -> None:
+        """Keep an op's output: as what it can be computed from again, where that gives the same bits."""
+        if output == 0 and not self.careful:
+            derived = derive(event, tensor, self._copy_of)
+            if derived is not None:
+                event.values.append(derived)
+                return
+        self.keep(event.values, output, tensor)
+
+    def _copy_of(self, parameter: str) -> Tensor:
+        copy = self._copies.get(parameter)
+        if copy is None:
+            copy = self._copies[parameter] = self.guard.named(parameter).detach().clone()
+        return copy
+
+    def before_write(self, tensors: Sequence[Tensor]) -> None:
         """Copy every kept value, parameter and buffer that lives where ``tensors`` live."""
         for tensor in tensors:
             storage = _storage(tensor)
@@ -280,14 +303,19 @@ class Recorder(TorchFunctionMode):
                 kept.tensor = kept.tensor.clone()
                 kept.alias = False
 
-    def _after_write(self, tensor: Tensor, event: Event) -> None:
-        """Whatever else lives in the memory just written now comes from ``event`` too."""
-        for key in self._living.get(_storage(tensor), ()):
+    def _also_written(self, tensor: Tensor, event: Event, outputs: Sequence[Tensor]) -> list[Tensor]:
+        """Other living tensors in the memory that ``event`` wrote through ``tensor``: they changed too."""
+        found: list[Tensor] = []
+        storage = _storage(tensor)
+        for key in self._living.get(storage, ()):
             live, source, number = self._sources[key]
             other = live()
-            if other is not None and other is not tensor and _storage(other) == _storage(tensor):
-                event.extra.append(Slot(tuple(other.shape), source, number))
-                self._sources[key] = (live, event, 0)
+            if other is None or other is tensor or _storage(other) != storage or not _overlap(other, tensor):
+                continue
+            if not any(other is o for o in outputs):
+                event.extra.append(Slot(other.shape, source, max(number, 0)))
+                found.append(other)
+        return found
 
     def stale(self) -> int:
         """How many kept values live in memory that was written unseen; 0 unless a function hides its writes."""
@@ -339,7 +367,12 @@ class Recorder(TorchFunctionMode):
 
     def _source(self, tensor: Tensor) -> tuple[Event, int] | None:
         found = self._sources.get(id(tensor))
-        return (found[1], found[2]) if found is not None and found[0]() is tensor else None
+        return (found[1], max(found[2], 0)) if found is not None and found[0]() is tensor else None
+
+    def is_exact(self, tensor: Tensor) -> bool:
+        """Whether a tensor is still what the op it comes from gave, unharmed by writes through views."""
+        found = self._sources.get(id(tensor))
+        return found is not None and found[0]() is tensor and found[2] >= 0
 
     def _slots(self, args: Sequence[Any]) -> tuple[Any, ...]:
         return tuple([self._slot(a) for a in args])
@@ -348,11 +381,11 @@ class Recorder(TorchFunctionMode):
         if isinstance(value, Tensor):
             found = self._sources.get(id(value))
             if found is not None and found[0]() is value:
-                return Slot(value.shape, found[1], found[2])
+                return Slot(value.shape, found[1], max(found[2], 0), exact=found[2] >= 0)
             parameter = self._parameters.get(id(value))
             if parameter is not None:
                 return Slot(value.shape, parameter=parameter)
-            kept: list[Kept | None] = []
+            kept: list[Kept | Derived | None] = []
             self.keep(kept, 0, value)
             self._foreign.add(_storage(value))
             return Slot(value.shape, constant=kept[0])
@@ -368,8 +401,21 @@ class Recorder(TorchFunctionMode):
 
 
 def _storage(tensor: Tensor) -> int:
-    """What identifies the memory of a tensor; 0 where it has no single piece of it (sparse)."""
-    return tensor.untyped_storage()._cdata if tensor.layout is torch.strided else 0
+    """Where the memory of a tensor begins; 0 where it has no single piece of it (sparse)."""
+    return tensor.untyped_storage().data_ptr() if tensor.layout is torch.strided else 0
+
+
+def _overlap(a: Tensor, b: Tensor) -> bool:
+    """Whether the stretches of memory from first to last element of two tensors meet."""
+    (a_first, a_last), (b_first, b_last) = _stretch(a), _stretch(b)
+    return a_first <= b_last and b_first <= a_last
+
+
+def _stretch(tensor: Tensor) -> tuple[int, int]:
+    if not tensor.numel():
+        return (1, 0)
+    length = sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True)) + 1
+    return tensor.data_ptr(), tensor.data_ptr() + length * tensor.element_size() - 1
 
 
 def _same(tensor: Tensor, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:

@@ -1,0 +1,177 @@
+"""Values that need not be stored, because they can be computed again bit for bit.
+
+Most of what tracing costs is fresh memory for values that stay alive. Batch norm in eval
+mode, ReLU, clamping and plain additions give the very same bits whenever they are run on the
+same bits: each element is rounded once, or (batch norm) by one fixed loop for each channel.
+So their inputs are enough, and an in-place ReLU or ``+=`` needs no copy. What they were
+computed from is kept, the learned numbers of batch norm are copied, and a witness, one
+cell of every channel as the network computed it, is held against the result: a value that
+does not match its witness is not shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from convscope.errors import TraceError
+from convscope.tracing.events import Event, Kept, Slot
+
+_FLOATS = frozenset({torch.float32, torch.float64, torch.bfloat16, torch.float16})
+
+
+class Derived:
+    """A value computed again when first asked for, from what was kept of its inputs."""
+
+    __slots__ = ("_function", "_inputs", "_name", "_tensor", "_witness", "alias", "version")
+
+    def __init__(
+        self, name: str, function: Callable[..., Tensor], inputs: Sequence[Kept | Derived], witness: Tensor
+    ) -> None:
+        self._name = name
+        self._function = function
+        self._inputs = tuple(inputs)
+        self._witness = witness
+        self._tensor: Tensor | None = None
+        self.alias = False
+        self.version = 0
+
+    @property
+    def tensor(self) -> Tensor:
+        """The value, of the very bits the network computed."""
+        if self._tensor is None:
+            # Residual stages chain additions: walk the chain rather than recurse along it.
+            waiting: list[Derived] = [self]
+            while waiting:
+                value = waiting[-1]
+                missing = [v for v in value._inputs if isinstance(v, Derived) and v._tensor is None]
+                if missing:
+                    waiting.extend(missing)
+                else:
+                    value._compute()
+                    waiting.pop()
+        assert self._tensor is not None
+        return self._tensor
+
+    def _compute(self) -> None:
+        if self._tensor is not None:
+            return
+        with torch.no_grad(), torch._C.DisableTorchFunction():  # type: ignore[attr-defined]
+            found = self._function(*(v.tensor for v in self._inputs))
+            seen = witness(found)
+        same = (seen == self._witness) | (seen.isnan() & self._witness.isnan())
+        if seen.dtype != self._witness.dtype or not bool(same.all()):
+            raise TraceError(
+                f"`{self._name}` could not be computed again exactly as the network computed it",
+                hint="Trace with careful=True, which stores every value.",
+            )
+        self._tensor = found
+
+
+def witness(tensor: Tensor) -> Tensor:
+    """One cell of every channel, from the middle of the map."""
+    for axis in range(tensor.ndim - 1, 1, -1):
+        tensor = tensor.select(axis, tensor.shape[axis] // 2)
+    return tensor.clone()
+
+
+def derive(event: Event, tensor: Tensor, parameter: Callable[[str], Tensor]) -> Derived | None:
+    """A way to compute an event's output again, or ``None`` where it must be kept.
+
+    ``parameter`` gives a copy of a parameter or buffer by name.
+    """
+    rule = _RULES.get(event.kind)
+    if rule is None or tensor.dtype not in _FLOATS or tensor.device.type != "cpu" or not tensor.numel():
+        return None
+    if torch.is_autocast_enabled("cpu") or tensor.layout is not torch.strided:
+        return None
+    found = rule(event, parameter)
+    if found is None:
+        return None
+    function, slots = found
+    inputs = []
+    for slot in slots:
+        stored = _stored(slot)
+        if stored is None or slot.event is None or slot.event.outputs[slot.output][1] != tensor.dtype:
+            return None
+        inputs.append(stored)
+    if slots[0].shape != tensor.shape:
+        return None
+    return Derived(event.name, function, inputs, witness(tensor.detach()))
+
+
+def _stored(slot: Slot) -> Kept | Derived | None:
+    if slot.event is None or not slot.exact or slot.output >= len(slot.event.values):
+        return None
+    return slot.event.values[slot.output]
+
+
+_Found = tuple[Callable[..., Tensor], list[Slot]] | None
+
+
+def _argument(event: Event, position: int, name: str, default: Any = None) -> Any:
+    if name in event.kwargs:
+        return event.kwargs[name]
+    return event.args[position] if len(event.args) > position else default
+
+
+def _one(event: Event) -> Slot | None:
+    slot = _argument(event, 0, "input")
+    return slot if isinstance(slot, Slot) else None
+
+
+def _relu(event: Event, parameter: Callable[[str], Tensor]) -> _Found:
+    slot = _one(event)
+    return (torch.relu, [slot]) if slot is not None and "out" not in event.kwargs else None
+
+
+def _relu6(event: Event, parameter: Callable[[str], Tensor]) -> _Found:
+    slot = _one(event)
+    return (F.relu6, [slot]) if slot is not None else None
+
+
+def _hardtanh(event: Event, parameter: Callable[[str], Tensor]) -> _Found:
+    slot, low, high = _one(event), _argument(event, 1, "min_val", -1.0), _argument(event, 2, "max_val", 1.0)
+    return (lambda x: F.hardtanh(x, low, high), [slot]) if slot is not None else None
+
+
+def _add(event: Event, parameter: Callable[[str], Tensor]) -> _Found:
+    left, right = _argument(event, 0, "input"), _argument(event, 1, "other")
+    plain = len(event.args) == 2 and not event.kwargs
+    if plain and isinstance(left, Slot) and isinstance(right, Slot) and left.shape == right.shape:
+        return torch.add, [left, right]
+    return None
+
+
+def _batch_norm(event: Event, parameter: Callable[[str], Tensor]) -> _Found:
+    slot = _one(event)
+    names = ("running_mean", "running_var", "weight", "bias")
+    given = [_argument(event, i + 1, name) for i, name in enumerate(names)]
+    if slot is None or _argument(event, 5, "training", False):
+        return None
+    numbers: list[Tensor | None] = []
+    for value in given:
+        if value is None:
+            numbers.append(None)
+        elif isinstance(value, Slot) and value.parameter is not None:
+            numbers.append(parameter(value.parameter))
+        else:
+            return None
+    if numbers[0] is None or numbers[1] is None:
+        return None
+    mean, variance, weight, bias = numbers
+    eps = _argument(event, 7, "eps", 1e-5)
+    return (lambda x: F.batch_norm(x, mean, variance, weight, bias, False, 0.0, eps), [slot])
+
+
+_RULES: dict[str, Callable[[Event, Callable[[str], Tensor]], _Found]] = {
+    "add": _add,
+    "batch_norm": _batch_norm,
+    "hardtanh": _hardtanh,
+    "relu": _relu,
+    "relu6": _relu6,
+}
