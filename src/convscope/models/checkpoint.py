@@ -58,6 +58,8 @@ def load_checkpoint(file: IO[bytes], size: int, name: str) -> Checkpoint:
     """
     import torch
 
+    from convscope.models.building import quiet
+
     file.seek(0)
     start = file.read(4)
     try:
@@ -72,7 +74,8 @@ def load_checkpoint(file: IO[bytes], size: int, name: str) -> Checkpoint:
     pick_tensors(described, name, lambda value: isinstance(value, TensorPromise))
     file.seek(0)
     try:
-        loaded = torch.load(file, map_location="cpu", weights_only=True)
+        with quiet():
+            loaded = torch.load(file, map_location="cpu", weights_only=True)
     except MemoryError as error:
         raise WeightsError(f"`{name}` does not fit the memory", code="too_large") from error
     except Exception as error:
@@ -196,6 +199,7 @@ def _describe_zip(file: IO[bytes], size: int, name: str) -> Any:
     _check_sums(file, entries, name)
     pickle_bytes = b"".join(_content(file, pickles[0], name, _MOST_PICKLE_BYTES))
     described = read_pickle(io.BytesIO(pickle_bytes))
+    _refuse_newer_protocol(pickle_bytes[:2], name)
     prefix = pickles[0].filename.removesuffix("data.pkl") + "data/"
     held = {entry.filename.removeprefix(prefix): entry.file_size for entry in entries}
     for storage in _storages(described):
@@ -252,7 +256,9 @@ def _describe_legacy(file: IO[bytes], size: int, name: str) -> Any:
     system = read_pickle(stream)
     if isinstance(system, dict) and system.get("little_endian") is False:
         raise WeightsError(f"`{name}` was written on a big-endian machine", code="not_weights")
+    protocol = stream.getvalue()[stream.tell() : stream.tell() + 2]
     described = read_pickle(stream)
+    _refuse_newer_protocol(protocol, name)
     keys = read_pickle(stream)
     promised: dict[str, Storage] = {}
     for storage in _storages(described):
@@ -271,6 +277,16 @@ def _describe_legacy(file: IO[bytes], size: int, name: str) -> Any:
     if position > size:
         raise BrokenPickle("its end is missing")
     return described
+
+
+def _refuse_newer_protocol(start: bytes, name: str) -> None:
+    """torch's safe reader knows pickle protocol 2, the one torch.save uses unless told otherwise."""
+    if start[:1] == b"\x80" and start[1:] > b"\x02":
+        raise WeightsError(
+            f"`{name}` was saved with pickle protocol {start[1]}, which torch does not read safely",
+            code="not_weights",
+            hint="Save it again with torch.save(state, FILE) and no `pickle_protocol`, or as safetensors.",
+        )
 
 
 def _storages(value: Any) -> list[Storage]:

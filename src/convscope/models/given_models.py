@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from convscope.errors import ModelError
+from convscope.errors import ModelError, UsageError
 from convscope.models.matching import load_state
 from convscope.models.parts import Parts, Request
 from convscope.models.preprocessing import Preprocessing
@@ -17,6 +17,11 @@ from convscope.models.weights import requested_state
 
 def load_given(module: nn.Module, request: Request) -> Parts:
     """Card parts for ``module``; weights, if asked for, are loaded into a copy of it."""
+    if request.kind in ("named", "random"):
+        raise UsageError(
+            f"a module given in Python has weights of its own; `weights` was {request.name or 'none'!r}",
+            hint="Leave `weights` out, or give a file or a state dict to load into a copy.",
+        )
     module, notes = unwrap(module)
     label = "given"
     if request.kind in ("file", "given"):

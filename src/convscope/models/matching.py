@@ -45,6 +45,13 @@ def load_state(module: nn.Module, state: Mapping[str, Tensor], origin: str) -> t
                 break
         else:
             raise mismatch(expected, state, origin)
+    stored = {
+        str(fitting[key].dtype).removeprefix("torch.")
+        for key, value in expected.items()
+        if key in fitting and value.is_floating_point() and fitting[key].dtype != value.dtype
+    }
+    if stored:
+        notes.append(f"the weights are stored as {', '.join(sorted(stored))} and were converted")
     module.load_state_dict({key: fitting.get(key, expected[key]) for key in expected}, strict=True)
     return tuple(notes)
 

@@ -99,7 +99,8 @@ class Preprocessing:
             )
         if self.fit not in FITS:
             raise UsageError(f"`fit` must be one of {', '.join(FITS)}; got {self.fit!r}")
-        sides = [self.resize] if isinstance(self.resize, int) else [*(self.resize or ()), *(self.crop or ())]
+        resize = (self.resize,) if isinstance(self.resize, int) else self.resize or ()
+        sides = (*resize, *(self.crop or ()))
         if any(side < 1 for side in sides):
             raise UsageError(f"sizes must be at least 1 pixel; got resize {self.resize}, crop {self.crop}")
 
@@ -152,9 +153,9 @@ class Preprocessing:
             )
         resized = self._resize(pixels, rows, columns)
         cropped, top, left = self._crop(resized)
-        tensor = (
-            torch.from_numpy(np.ascontiguousarray(cropped.transpose(2, 0, 1))).to(torch.float32).div_(255)
-        )
+        # A copy: Pillow's arrays cannot be written to, and the division is done in place.
+        planes = torch.from_numpy(np.array(cropped.transpose(2, 0, 1), order="C"))
+        tensor = planes.to(torch.float32).div_(255)
         tensor = tensor.sub_(self._column(self.mean)).div_(self._column(self.std)).unsqueeze_(0)
         scale = (height / rows, width / columns)
         geometry = Geometry(
@@ -286,7 +287,7 @@ class Preprocessing:
         import torch
         from torch.nn import functional
 
-        tensor = torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1))).float().unsqueeze(0)
+        tensor = torch.from_numpy(np.array(pixels.transpose(2, 0, 1), order="C")).float().unsqueeze(0)
         sampled = functional.interpolate(tensor, (rows, columns), mode="bilinear", align_corners=False)
         array: NDArray[np.uint8] = sampled[0].round().clamp(0, 255).byte().permute(1, 2, 0).numpy()
         return array
