@@ -181,9 +181,12 @@ def _checked(path: str | os.PathLike[str], *, folder: bool = False) -> Path:
     with _explained(Path(text), b""):
         target = Path(os.path.realpath(text))
         try:
-            found = os.stat(target)
+            found = os.stat(text)
         except FileNotFoundError:
             return target
+        # What /dev/stdout links to has no path of its own when it is a pipe.
+        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+            target = Path(text)
     if stat.S_ISDIR(found.st_mode) and not folder:
         raise OutputError(
             f"cannot write {text}: it is a folder", hint="Give the name of a file in it, such as report.html."

@@ -179,7 +179,7 @@ def _strips(kernels: NDArray[np.floating], title: str, facts: list[str], scope: 
         label = raster.words(str(index), LABEL)
         raster.stamp(strips[index], head + (height - head) // 2, aside - 6 - label.shape[1], label)
     blocks = max(1, 960 // (strips.shape[2] + 16))
-    grid = raster.Grid(*raster.grid_shape(count, columns=blocks), *strips.shape[1:], 12)
+    grid = raster.Grid(*raster.grid_shape(count, columns=blocks), strips.shape[1], strips.shape[2], 12)
     body = raster.tile(strips, grid, fill=raster.PAPER)
     if each < kernels.shape[1]:
         facts = [*facts[:3], f"the {each} largest kernels of each", *facts[3:]]
