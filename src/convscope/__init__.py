@@ -13,6 +13,8 @@ from convscope.errors import ConvscopeError
 
 if TYPE_CHECKING:
     from convscope.data import Picture, load_image
+    from convscope.exhibits.layers import draw_filters, draw_maps, draw_scores, save_picture
+    from convscope.exhibits.report import write_report
     from convscope.models import Model, load_model
     from convscope.scene import Scene, make_scene
     from convscope.tracing import Replace, Trace, trace
@@ -23,10 +25,15 @@ _HOME = {
     "Replace": "tracing",
     "Scene": "scene",
     "Trace": "tracing",
+    "draw_filters": "exhibits.layers",
+    "draw_maps": "exhibits.layers",
+    "draw_scores": "exhibits.layers",
     "load_image": "data",
     "load_model": "models",
     "make_scene": "scene",
+    "save_picture": "exhibits.layers",
     "trace": "tracing",
+    "write_report": "exhibits.report",
 }
 
 __all__ = [
@@ -37,10 +44,15 @@ __all__ = [
     "Scene",
     "Trace",
     "__version__",
+    "draw_filters",
+    "draw_maps",
+    "draw_scores",
     "load_image",
     "load_model",
     "make_scene",
+    "save_picture",
     "trace",
+    "write_report",
 ]
 
 

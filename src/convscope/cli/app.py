@@ -11,7 +11,7 @@ from convscope.cli import classify, filters, layers, look, maps, models, value
 
 app = typer.Typer(
     name="convscope",
-    help="A microscope for convolutional neural networks: what every layer of a vision model really computes.",
+    help="A microscope for convolutional neural networks: see what every layer really computes.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

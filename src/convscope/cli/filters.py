@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -17,10 +17,9 @@ from convscope.cli.options import (
     print_json,
     step,
 )
-from convscope.errors import ModelError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from numpy.typing import NDArray
 
     from convscope.tracing import Op, Trace
 
@@ -56,79 +55,48 @@ def run(
         check_writable(output if output.suffix.lower() == ".png" else output / "conv.png")
     with step(f"loading {model}"):
         loaded = load(model, weights, size=size)
-    from convscope.exhibits.sheets import filters_sheet, save_png
+    from convscope.exhibits.layers import draw_filters, filters_of, save_picture
     from convscope.tracing import blank_input, trace
 
     with step(f"running {model}"):
         recorded = trace(loaded, blank_input(loaded), keep=())
-    chosen = _convolutions(recorded, layers, all_layers)
+    chosen = _chosen(recorded, layers, all_layers)
     files = targets([op.name for op in chosen], output, Path(f"{_stem(loaded.card.name)}-filters"))
     written: list[Path] = []
-    rows = []
-    for op in chosen:
-        weight = kernels(recorded, op)
-        if json:
-            rows.append(
-                {
-                    "layer": op.name,
-                    "shape": list(weight.shape),
-                    "minimum": float(weight.min()),
-                    "maximum": float(weight.max()),
-                    "l2_norms": weight.flatten(1).norm(dim=1).tolist(),
-                }
-            )
-            continue
-        sheet = filters_sheet(
-            weight.float().cpu().numpy(),
-            title=f"{loaded.card.name} {op.name} filters",
-            together=not each,
-            grey=grey,
-            note="random weights" if loaded.card.random else "",
-        )
-        written.append(save_png(files[op.name], sheet))
     if json:
+        rows = [_numbers(op.name, filters_of(recorded, op)) for op in chosen]
         print_json({"model": loaded.card.name, "weights": loaded.card.weights, "filters": rows})
         return
+    with step("drawing"):
+        for op in chosen:
+            drawn = draw_filters(recorded, op, together=not each, grey=grey)
+            written.append(save_picture(files[op.name], drawn))
     report(written)
     for text in loaded.card.notes:
         note(text)
 
 
-def _convolutions(trace: Trace, layers: list[str] | None, all_layers: bool) -> list[Op]:
-    from convscope.tracing.structure import CONVOLUTIONS
+def _chosen(trace: Trace, layers: list[str] | None, all_layers: bool) -> list[Op]:
+    from convscope.exhibits.layers import convolutions, filters_of
 
-    found: dict[str, Op] = {}
-    for op in trace.ops:
-        weight = next((o.parameter for o in op.operands if o.role == "weight"), None)
-        if op.kind in CONVOLUTIONS and weight is not None:
-            found.setdefault(weight, op)
-    if not found:
-        linear = sum(op.kind == "linear" for op in trace.ops)
-        raise ModelError(
-            f"no convolution found in {trace.card.name}: {linear} linear layers among {len(trace.ops)} ops",
-            hint="`convscope layers` lists what there is.",
-        )
+    found = convolutions(trace)
     if layers:
         wanted = trace.select(layers)
-        without = [op.name for op in wanted if op not in found.values()]
-        if without and len(without) == len(wanted):
-            raise ModelError(
-                f"`{without[0]}` is a {trace.op(without[0]).kind} and has no filters of its own to draw",
-                hint="Convolutions here: " + ", ".join(op.name for op in list(found.values())[:6]) + ", ...",
-            )
-        return [op for op in wanted if op in found.values()]
-    return list(found.values()) if all_layers else [next(iter(found.values()))]
+        chosen = [op for op in wanted if op in found]
+        if not chosen:
+            filters_of(trace, wanted[0])  # says why not
+        return chosen
+    return found if all_layers else found[:1]
 
 
-def kernels(trace: Trace, op: Op) -> Tensor:
-    """Weights of a convolution as ``(output channels, inputs, rows, columns)``."""
-    name = next(o.parameter for o in op.operands if o.role == "weight")
-    weight = trace.parameter(str(name))
-    if op.kind.startswith("conv_transpose"):
-        weight = weight.transpose(0, 1)
-    while weight.ndim < 4:
-        weight = weight.unsqueeze(-2)
-    return weight.flatten(1, -3) if weight.ndim > 4 else weight
+def _numbers(name: str, kernels: NDArray[Any]) -> dict[str, Any]:
+    return {
+        "layer": name,
+        "shape": list(kernels.shape),
+        "minimum": float(kernels.min()),
+        "maximum": float(kernels.max()),
+        "l2_norms": [float(norm) for norm in (kernels.reshape(len(kernels), -1) ** 2).sum(1) ** 0.5],
+    }
 
 
 def _stem(name: str) -> str:

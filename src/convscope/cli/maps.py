@@ -67,7 +67,7 @@ def run(
     size: SizeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Draw the feature maps of layers for a picture: maps as grids, vectors as pictures, the answer as a plot."""
+    """Draw the feature maps of layers for a picture (vectors as pictures, the answer as a plot)."""
     from convscope.cli.pictures import report, targets
     from convscope.exhibits.files import check_writable
 
@@ -78,7 +78,7 @@ def run(
     picture = load_image(image)
     with step(f"loading {model}"):
         loaded = load(model, weights, normalize, size)
-    from convscope.exhibits.sheets import save_png
+    from convscope.exhibits.layers import draw_maps, save_picture
     from convscope.tracing import trace
 
     with step(f"running {model}"):
@@ -95,28 +95,37 @@ def run(
         return
     folder = Path(f"{''.join(c if c.isalnum() or c in '._-' else '-' for c in loaded.card.name)}-maps")
     files = targets(list(chosen), output, folder)
-    extra = "random weights" if loaded.card.random else ""
     written: list[Path] = []
     with step("drawing"):
         for name, op in chosen.items():
             title = f"{loaded.card.name} {name} of {picture.name}"
-            drawn = draw(
-                recorded,
-                op,
-                title=title,
-                range_=range_.value,
-                strongest=strongest,
-                limit=channels,
-                extra=extra,
+            drawn = _scores(recorded, op) or draw_maps(
+                recorded, op, title=title, range=range_.value, strongest=strongest, limit=channels
             )
-            written.append(save_png(files[name], drawn))
+            written.append(save_picture(files[name], drawn))
     report(written)
     for text in [*loaded.card.notes, *picture.notes]:
         note(text)
 
 
+def _scores(trace: Trace, op: Op) -> Any:
+    """The plot of the answer, where the op is the model's answer and plots can be made."""
+    from convscope.errors import MissingExtraError
+    from convscope.exhibits.layers import draw_scores
+
+    if trace.logits is None or op.index != len(trace.ops) - 1:
+        return None
+    try:
+        return draw_scores(trace)
+    except MissingExtraError as error:
+        note(f"{error.message}; the scores are drawn as a picture instead")
+        return None
+
+
 def _layers(trace: Trace, layers: list[str] | None, all_layers: bool) -> dict[str, Op]:
     """The ops to draw, by the name asked for: a module of several ops stands for its output."""
+    from convscope.exhibits.layers import drawable
+
     if layers:
         named = {name: trace.op(name) for name in layers if name in trace}
         patterns = [name for name in layers if name not in trace]
@@ -130,47 +139,6 @@ def _layers(trace: Trace, layers: list[str] | None, all_layers: bool) -> dict[st
         if "." not in call.path and call.path and call.outputs
     }
     return {name: op for name, op in top.items() if drawable(op)} or _layers(trace, None, True)
-
-
-def drawable(op: Op) -> bool:
-    """Whether an op's output is a stack of maps or a vector."""
-    return op.spatial is not None or (len(op.shape) == 2 and op.shape[1] > 0)
-
-
-def draw(
-    trace: Trace,
-    op: Op,
-    *,
-    title: str,
-    range_: str,
-    strongest: int | None,
-    limit: int | None,
-    extra: str = "",
-) -> Any:
-    """A layer's output as a picture: a grid of maps, a vector, or the answer's plot."""
-    from convscope.errors import MissingExtraError, UsageError
-    from convscope.exhibits.sheets import maps_sheet, vector_picture
-
-    values = op.value[0].detach().float().cpu()
-    if op.spatial is not None and values.numel() > values.shape[0] and len(op.shape) == 4:
-        rows, columns = (axis - 1 for axis in op.spatial)
-        channel = next(axis for axis in range(values.ndim) if axis not in (rows, columns))
-        maps = values.permute(channel, rows, columns).numpy()
-        return maps_sheet(maps, title=title, range=range_, strongest=strongest, limit=limit, note=extra)
-    if values.numel() == max(values.shape, default=0) or values.ndim == 1:
-        vector = values.flatten().numpy()
-        if trace.logits is not None and op.index == len(trace.ops) - 1 and len(vector) > 1:
-            try:
-                from convscope.exhibits.plots import scores_plot
-
-                return scores_plot(vector, trace.card.categories, title=title, note=extra)
-            except MissingExtraError as error:
-                note(error.message)
-        return vector_picture(vector, title=title, note=extra)
-    raise UsageError(
-        f"`{op.name}` gives values of shape {'×'.join(map(str, op.shape))}, neither maps nor a vector",
-        hint="`convscope maps --json` prints their statistics.",
-    )
 
 
 def _numbers(op: Op) -> dict[str, Any]:
