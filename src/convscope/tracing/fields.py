@@ -120,6 +120,14 @@ def field_box(
     return Box(_lowest(rows), _lowest(columns), rows.bit_length(), columns.bit_length())
 
 
+def spatial_axes(ops: Sequence[Op], index: int, output: int = 0) -> tuple[int, int] | None:
+    """Axes of (rows, columns) in any output of an op; ``None`` where it is not a map."""
+    op = ops[index]
+    if output == 0 or op.kind == "input":
+        return op.spatial
+    return _reach_of(op, output, ops).axes
+
+
 # -- closed form -----------------------------------------------------------------------------
 
 

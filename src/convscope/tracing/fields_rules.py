@@ -66,7 +66,7 @@ def transposed(call: Call) -> Reach:
 
 
 def adaptive(call: Call) -> Reach:
-    """Adaptive pooling: ``i`` of ``out`` looks from ``floor(i * in / out)`` to ``ceil((i + 1) * in / out)``."""
+    """Adaptive pooling: ``i`` of ``out`` looks from ``floor(i in / out)`` to ``ceil((i + 1) in / out)``."""
     axes, main, follows = _map_axes(call)
     if not follows or axes is None or main is None:
         return only(call, axes, ALL)
