@@ -64,7 +64,7 @@ def filter_arrays(weight: Tensor, groups: int) -> dict[str, NDArray[Any]]:
     inputs = None
     if inside > _ALL_UP_TO:
         norms = torch.linalg.vector_norm(weight, dim=(2, 3)).nan_to_num(torch.inf)
-        inputs = torch.sort(norms, dim=1, descending=True, stable=True).indices[:, :_MOST]
+        inputs = torch.topk(norms, min(_MOST, inside), dim=1).indices
         weight = weight[torch.arange(out)[:, None], inputs]
     elif groups > 1:
         inputs = torch.arange(inside).expand(out, inside)

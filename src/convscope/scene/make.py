@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from convscope._version import __version__
 from convscope.errors import TraceError, UsageError
@@ -17,12 +21,18 @@ from convscope.scene.pictures import describe_image
 from convscope.scene.scene import SCHEMA, Scene
 
 if TYPE_CHECKING:
-    from convscope.tracing import Trace
+    from convscope.tracing import Op, Trace
 
+#: Bytes of maps; ResNet-50 has 38 million, VGG-16 28.
+BUDGET = 256e6
+_FOLLOWS = frozenset(
+    "batch_norm layer_norm group_norm instance_norm relu relu6 hardtanh leaky_relu silu gelu hardswish "
+    "sigmoid hardsigmoid tanh elu mish dropout pad contiguous".split()
+)
 _LIBRARIES = {"torchvision": "torchvision", "timm": "timm", "package": "timm"}
 
 
-def make_scene(trace: Trace, *, top: int = 5) -> Scene:
+def make_scene(trace: Trace, *, top: int = 5, budget: float = BUDGET) -> Scene:
     """What there is to see in a trace, as a manifest and arrays.
 
     Shown is the first item of the batch. Filters are the model's as they are now.
@@ -31,11 +41,14 @@ def make_scene(trace: Trace, *, top: int = 5) -> Scene:
     ----------
     top
         How many classes of the answer are named, at least 0.
+    budget
+        Bytes of maps to keep at most. Beyond it maps are left out, those of batch norm and
+        activations first, and the manifest says so; statistics are there in any case.
 
     Raises
     ------
     UsageError
-        If ``top`` is below 0.
+        If ``top`` or ``budget`` is below 0.
 
     Examples
     --------
@@ -47,34 +60,16 @@ def make_scene(trace: Trace, *, top: int = 5) -> Scene:
     """
     if top < 0:
         raise UsageError(f"`top` must be at least 0; got {top}")
+    if not budget >= 0:
+        raise UsageError(f"`budget` must be at least 0 bytes; got {budget}")
     groups = make_groups(trace)
-    around = enclosing(groups, len(trace.ops))
-    module = trace.model.module
-    tensors = dict(module.named_parameters(remove_duplicate=False)) | dict(
-        module.named_buffers(remove_duplicate=False)
-    )
-    arrays: dict[str, NDArray[Any]] = {}
-    nodes: list[dict[str, Any]] = []
-    with torch.no_grad():
-        for op in trace.ops:
-            node = describe_op(op, around[op.index])
-            view, values, note = drawable(op)
-            if values is None:
-                node["notes"].append(note)
-            else:
-                _, found = add_values(node, view, values)
-                arrays.update(found)
-            weight = kernels_of(trace, op, tensors)
-            if weight is not None:
-                kernels = filter_arrays(weight, int(op.attributes.get("groups", 1)))
-                arrays.update({f"{name}/{op.index}": array for name, array in kernels.items()})
-                node["arrays"]["filters"] = f"filters/{op.index}"
-            nodes.append(node)
+    with torch.no_grad(), _one_thread_each() as workers:
+        nodes, arrays = _make_nodes(trace, groups, workers)
         image, pictures = describe_image(trace)
     arrays.update(pictures)
     answer, logits = _answer(trace, top)
     arrays.update(logits)
-    notes = answer.pop("notes") + _batch_notes(trace)
+    notes = answer.pop("notes") + _batch_notes(trace) + leave_out(nodes, arrays, budget)
     manifest = {
         "schema": SCHEMA,
         "made_with": _made_with(trace),
@@ -87,6 +82,76 @@ def make_scene(trace: Trace, *, top: int = 5) -> Scene:
         "notes": notes,
     }
     return Scene(manifest, arrays)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[ThreadPoolExecutor]:
+    """Workers that run torch in one thread each.
+
+    Ops are many and small: shared out whole they need no waiting for one another, which costs
+    more than the work itself as soon as another program wants the processor.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with ThreadPoolExecutor(max(1, min(threads, 4))) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _make_nodes(
+    trace: Trace, groups: list[dict[str, Any]], workers: ThreadPoolExecutor
+) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
+    around = enclosing(groups, len(trace.ops))
+    module = trace.model.module
+    tensors: dict[str, Tensor] = dict(module.named_parameters(remove_duplicate=False))
+    tensors.update(module.named_buffers(remove_duplicate=False))
+
+    def work(op: Op) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        with torch.no_grad():  # is a thread's own
+            node = describe_op(op, around[op.index])
+            view, values, note = drawable(op)
+            found: dict[str, NDArray[Any]] = {}
+            if values is None:
+                node["notes"].append(note)
+            else:
+                found = add_values(node, view, values)
+            weight = kernels_of(trace, op, tensors)
+            if weight is not None:
+                kernels = filter_arrays(weight, int(op.attributes.get("groups", 1)))
+                found.update({f"{name}/{op.index}": array for name, array in kernels.items()})
+                node["arrays"]["filters"] = f"filters/{op.index}"
+            return node, found
+
+    nodes: list[dict[str, Any]] = []
+    arrays: dict[str, NDArray[Any]] = {}
+    for node, found in workers.map(work, trace.ops):
+        nodes.append(node)
+        arrays.update(found)
+    return nodes, arrays
+
+
+def leave_out(nodes: list[dict[str, Any]], arrays: dict[str, NDArray[Any]], budget: float) -> list[str]:
+    """Take maps out until the rest fits ``budget`` bytes; what was done, in sentences.
+
+    Those that follow from other maps go first (batch norm, activations), then all but the input;
+    each time the largest first.
+    """
+    sizes = {node["id"]: arrays[f"maps/{node['id']}"].nbytes for node in nodes if "maps" in node["arrays"]}
+    spent = sum(sizes.values())
+    order = sorted(sizes, key=lambda index: (nodes[index]["kind"] not in _FOLLOWS, -sizes[index]))
+    gone = 0
+    for index in order:
+        if spent <= budget:
+            break
+        if nodes[index]["kind"] == "input":
+            continue
+        del arrays[nodes[index]["arrays"].pop("maps")]
+        nodes[index]["notes"].append("its maps are left out: all together they are too large")
+        spent -= sizes[index]
+        gone += 1
+    return [f"the maps of {gone} ops are left out: all together they are too large"] if gone else []
 
 
 def _answer(trace: Trace, top: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:

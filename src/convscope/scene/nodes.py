@@ -90,8 +90,8 @@ def drawable(op: Op) -> tuple[str, Tensor | None, str]:
     return "none", None, "not drawn: its shape is neither that of maps nor that of a vector"
 
 
-def add_values(node: dict[str, Any], view: str, values: Tensor) -> tuple[Quantized, dict[str, NDArray[Any]]]:
-    """Complete ``node`` with what its values say; gives them as bytes, and the arrays named in ``node``."""
+def add_values(node: dict[str, Any], view: str, values: Tensor) -> dict[str, NDArray[Any]]:
+    """Complete ``node`` with what its values say; gives the arrays named in it."""
     index = node["id"]
     exact = values
     values = values.to(torch.float32).contiguous()
@@ -109,7 +109,7 @@ def add_values(node: dict[str, Any], view: str, values: Tensor) -> tuple[Quantiz
     if exact.dtype == torch.float64 and bool((torch.isfinite(exact) & ~torch.isfinite(exact.float())).any()):
         node["notes"].append("numbers beyond the range of float32 are shown as infinite")
     node["arrays"] = {name: f"{name}/{index}" for name in arrays}
-    return found, {f"{name}/{index}": array for name, array in arrays.items()}
+    return {f"{name}/{index}": array for name, array in arrays.items()}
 
 
 def summarize(found: Quantized, view: str) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Maps of numbers as bytes: 128 is zero, one scale a channel, and statistics of the true values.
 
-All passes over a map go in blocks small enough for the processor's cache, which also keeps
-torch from starting threads for each of them.
+Most passes over a map go in blocks small enough for the processor's cache.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from torch import Tensor
 
 # Columns of stats/ID.
 MINIMUM, MAXIMUM, MEAN, STD, ZEROS, PEAK_ROW, PEAK_COLUMN, SCALE = range(8)
-# Torch runs an elementwise op on fewer elements than this in the calling thread.
+# 128 kB of float32; fewer than torch would share out among threads.
 _BLOCK = 32767
 _SMALLEST_SCALE = float(torch.finfo(torch.float32).tiny)
 _STRIP_SIDE = 28
@@ -47,7 +46,7 @@ def quantize_maps(values: Tensor) -> Quantized:
     --------
     >>> found = quantize_maps(torch.tensor([[[-1.0, 0.0, 2.0, float("nan")]]]))
     >>> found.maps.tolist(), found.finite.tolist()
-    ([[[64, 128, 255, 0]]], [3])
+    ([[[65, 128, 255, 0]]], [3])
     >>> found.stats[0, :3].tolist(), found.stats[0, 5:7].tolist()
     ([-1.0, 2.0, 0.3333333432674408], [0.0, 2.0])
     """
@@ -58,13 +57,11 @@ def quantize_maps(values: Tensor) -> Quantized:
     finite = torch.full((channels,), flat.shape[1], dtype=torch.int64)
     places = torch.empty(channels, dtype=torch.int64)
     if flat.numel():
-        many = max(1, min(channels, _BLOCK // flat.shape[1]))
-        buffer = torch.empty((many, flat.shape[1]), dtype=torch.float32)
-        for first in range(0, channels, many):
-            part = slice(first, min(channels, first + many))
-            block = flat[part]
-            if not _measure(block, stats[part], maps[part], places[part], buffer[: block.shape[0]]):
-                finite[part] = _measure_damaged(block, stats[part], maps[part], places[part])
+        low, high = flat.amin(1), flat.amax(1)
+        if math.isfinite(float((high - low).sum())):
+            _measure(flat, low, high, stats, maps, places)
+        else:
+            finite = _measure_damaged(flat, stats, maps, places)
         stats[:, PEAK_ROW] = places.div(columns, rounding_mode="floor").float()
         stats[:, PEAK_COLUMN] = torch.where(places < 0, -1, places % columns).float()
     return Quantized(maps.reshape(channels, rows, columns).numpy(), stats.numpy(), finite.numpy())
@@ -76,7 +73,7 @@ def quantize_vector(values: Tensor) -> Quantized:
     Examples
     --------
     >>> quantize_vector(torch.tensor([2.0, -1.0, 0.0])).maps.ravel().tolist()
-    [255, 64, 128]
+    [255, 65, 128]
     """
     values = values.to(torch.float32)
     whole = quantize_maps(values.reshape(1, 1, -1))
@@ -124,24 +121,30 @@ def _inverse(scales: Tensor) -> Tensor:
     return torch.where(scales > 0, 1 / scales, 0.0)
 
 
-def _measure(block: Tensor, stats: Tensor, maps: Tensor, places: Tensor, buffer: Tensor) -> bool:
-    """Fill in ``stats``, ``maps`` and the ``places`` of the peaks of some channels; ``False`` where not all values are finite."""
-    low, high = block.amin(1), block.amax(1)
-    if not math.isfinite(float((high - low).sum())):
-        return False
-    torch.abs(block, out=buffer)
-    torch.argmax(buffer, 1, out=places)
+def _measure(flat: Tensor, low: Tensor, high: Tensor, stats: Tensor, maps: Tensor, places: Tensor) -> None:
+    """Fill in ``stats``, ``maps`` and the ``places`` of the peaks of finite ``flat [channels, cells]``."""
+    channels, cells = flat.shape
     scale = scales_of(torch.maximum(high, -low))
-    stats[:, ZEROS] = 1 - buffer.ne_(0).sum(1) / block.shape[1]
-    # In steps of the scale, so that squares of huge or tiny numbers neither overflow nor vanish.
-    steps = torch.mul(block, _inverse(scale)[:, None], out=buffer)
-    mean = steps.mean(1)
+    inverse = _inverse(scale)[:, None]
+    nonzero, mean, spread = (torch.empty(channels) for _ in range(3))
+    many = max(1, min(channels, _BLOCK // cells))
+    buffer = torch.empty((many, cells))
+    for first in range(0, channels, many):
+        part = slice(first, min(channels, first + many))
+        block, steps = flat[part], buffer[: min(channels, first + many) - first]
+        torch.abs(block, out=steps)
+        torch.argmax(steps, 1, out=places[part])
+        torch.sum(steps.ne_(0), 1, out=nonzero[part])
+        # In steps of the scale, so that squares of huge or tiny numbers neither overflow nor vanish.
+        torch.mul(block, inverse[part], out=steps)
+        torch.mean(steps, 1, out=mean[part])
+        maps[part].copy_(steps.add_(128.5))
+        steps.sub_((mean[part] + 128.5)[:, None])
+        torch.linalg.vector_norm(steps, dim=1, out=spread[part])
     stats[:, MINIMUM], stats[:, MAXIMUM], stats[:, SCALE] = low, high, scale
     stats[:, MEAN] = torch.minimum(torch.maximum(mean * scale, low), high)
-    maps.copy_(steps.add_(128.5))
-    steps.sub_(mean[:, None] + 128.5)
-    stats[:, STD] = torch.linalg.vector_norm(steps, dim=1) * (scale / math.sqrt(block.shape[1]))
-    return True
+    stats[:, STD] = spread * (scale / math.sqrt(cells))
+    stats[:, ZEROS] = 1 - nonzero / cells
 
 
 def _measure_damaged(block: Tensor, stats: Tensor, maps: Tensor, places: Tensor) -> Tensor:

@@ -16,7 +16,6 @@ ARRAY_TYPES = {
     "filters": "uint8",
     "filter_inputs": "int32",
     "filter_scales": "float32",
-    "derive": "float32",
     "logits": "float32",
     "photo": "uint8",
     "input": "uint8",
@@ -134,11 +133,15 @@ def _node(node: Mapping[str, Any], place: int, arrays: Mapping[str, NDArray[Any]
     for key, name in node["arrays"].items():
         if name != f"{key}/{place}" or name not in arrays:
             yield f"node {place} lacks its {key}"
-        elif key in shapes and arrays[name].shape != shapes[key]:
-            yield f"{name} has the shape {arrays[name].shape}"
-        elif key == "strip" and (arrays[name].ndim != 3 or len(arrays[name]) != len(node["strongest"])):
-            yield f"{name} has the shape {arrays[name].shape}"
-        elif key == "filters":
+            continue
+        shape = arrays[name].shape
+        if key in shapes:
+            fits = shape == shapes[key]
+        else:
+            fits = key != "strip" or (len(shape) == 3 and shape[0] == len(node["strongest"]))
+        if not fits:
+            yield f"{name} has the shape {shape}"
+        if key == "filters":
             yield from _filters(name, place, arrays)
 
 
