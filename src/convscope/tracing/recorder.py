@@ -156,8 +156,6 @@ class Recorder(TorchFunctionMode):
 
     def _finish_call(self, call: Call, output: Any) -> Any:
         call.last = len(self.events)
-        if call.leaf and call.last - call.first == 1 and call.name:
-            self.events[call.first].name = call.name
         tensors = [output] if isinstance(output, Tensor) else list(tensors_in(output))
         replaced: Tensor | None = None
         for number, tensor in enumerate(tensors):
@@ -180,6 +178,11 @@ class Recorder(TorchFunctionMode):
                     tensor = replaced = self._replaced(call.name, tensor, change, source)
                     call.outputs[number] = source = self._source(tensor) or source
                     call.last = len(self.events)
+        if call.leaf and call.name and call.outputs:
+            # The op that gave a leaf module's output goes by the module's name.
+            event = call.outputs[0][0]
+            if call.first <= event.index < call.last and event.kind != "replace":
+                event.name = call.name
         self._stop_if_done()
         return replaced
 
@@ -269,7 +272,7 @@ class Recorder(TorchFunctionMode):
         """Keep ``tensor`` as it is now, in ``values[output]``."""
         while len(values) <= output:
             values.append(None)
-        if tensor.layout is not torch.strided or self.careful:
+        if tensor.layout is not torch.strided or self.careful or _storage(tensor) in self._leaked:
             values[output] = Kept(tensor.detach().clone(), 0, alias=False)
             return
         alias = tensor.detach()
@@ -318,7 +321,7 @@ class Recorder(TorchFunctionMode):
         return found
 
     def stale(self) -> int:
-        """How many kept values live in memory that was written unseen; 0 unless a function hides its writes."""
+        """How many kept values live in memory that was written unseen: 0 unless a function hides it."""
         unseen = sum(_version(k.tensor) != k.version for kept in self._guarded.values() for k in kept)
         return self._overwritten + unseen
 
@@ -381,6 +384,9 @@ class Recorder(TorchFunctionMode):
         if isinstance(value, Tensor):
             found = self._sources.get(id(value))
             if found is not None and found[0]() is value:
+                moved = value.shape != found[1].outputs[found[2]][0]
+                if moved or (self._leaked and _storage(value) in self._leaked):
+                    found = self._reread(value, found)
                 return Slot(value.shape, found[1], max(found[2], 0), exact=found[2] >= 0)
             parameter = self._parameters.get(id(value))
             if parameter is not None:
@@ -394,6 +400,19 @@ class Recorder(TorchFunctionMode):
         if isinstance(value, dict):
             return {k: self._slot(v) for k, v in value.items()}
         return value
+
+    def _reread(
+        self, tensor: Tensor, source: tuple[ref[Tensor], Event, int]
+    ) -> tuple[ref[Tensor], Event, int]:
+        """Source of a tensor that was written from outside torch, or given other memory (``set_``)."""
+        _, event, number = source
+        kept = event.values[number] if number < len(event.values) else None
+        shape = event.outputs[number][0]
+        if shape != tensor.shape or (kept is not None and not torch.equal(kept.tensor, tensor)):
+            unseen = self._new_event(Plan("unseen"))
+            unseen.args = (Slot(shape, event, number),)
+            self._finish(unseen, [tensor])
+        return self._sources[id(tensor)]
 
     def _stop_if_done(self) -> None:
         if any(observer.done() for observer in self.observers):
