@@ -47,7 +47,9 @@ def flat(value: Any) -> list[Tensor]:
     return list(tensors_in(value))
 
 
-def clone_hooks(model: nn.Module, *args: Any, **kwargs: Any) -> tuple[Any, list[tuple[str, int, list[Tensor]]]]:
+def clone_hooks(
+    model: nn.Module, *args: Any, **kwargs: Any
+) -> tuple[Any, list[tuple[str, int, list[Tensor]]]]:
     """Run the model with a hook on every leaf that copies its output at once.
 
     Gives the output and ``(path, call number, copies)`` in the order the calls returned.
@@ -134,7 +136,7 @@ def replay(trace: Trace) -> int:
 
     count = 0
     for event in trace._recording.events:
-        if event.function is None:
+        if event.function is None or event.kind.startswith("empty"):
             continue
         args, kwargs = rebuild(event.args), rebuild(event.kwargs)
         with torch.no_grad():
@@ -147,7 +149,9 @@ def replay(trace: Trace) -> int:
                 outputs.append(tensor)
         for output, kept in zip(outputs, event.values, strict=False):
             assert kept is not None
-            assert same(output.detach(), kept.tensor), f"{event.name}: replayed value differs"
+            # A copy of a view is laid out otherwise, and a sum over it adds in another order.
+            if not (event.kind in {"sum", "mean"} and torch.allclose(output, kept.tensor)):
+                assert same(output.detach(), kept.tensor), f"{event.name}: replayed value differs"
         count += 1
     return count
 
@@ -193,9 +197,7 @@ class Fingerprint:
         return {
             "modules": [(path, id(m)) for path, m in modules],
             "training": {path: m.training for path, m in modules},
-            "attributes": {
-                path: {k: _plain(v) for k, v in m.__dict__.items()} for path, m in modules
-            },
+            "attributes": {path: {k: _plain(v) for k, v in m.__dict__.items()} for path, m in modules},
             "tensors": [
                 (n, id(t), t.requires_grad, t.dtype, None if t.is_meta else checksum(t)) for n, t in tensors
             ],
@@ -203,7 +205,9 @@ class Fingerprint:
             "torch random": torch.get_rng_state().tolist(),
             "python random": random.getstate(),
             "numpy random": (state[0], state[1].tolist(), *state[2:]),
-            "global hooks": {k: dict(v) for k, v in vars(world).items() if k.startswith("_global_") and isinstance(v, dict)},
+            "global hooks": {
+                k: dict(v) for k, v in vars(world).items() if k.startswith("_global_") and isinstance(v, dict)
+            },
             "function modes": torch._C._len_torch_function_stack(),
             "functions on": torch._C._is_torch_function_enabled(),
             "grad": (torch.is_grad_enabled(), torch.is_inference_mode_enabled()),

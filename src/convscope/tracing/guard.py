@@ -43,6 +43,7 @@ def walk(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
 _CONTAINERS = frozenset({list, dict, set, deque, OrderedDict, defaultdict, Counter})
 _MODULE_KEYS = frozenset(nn.Module().__dict__)
+_TABLES = frozenset({"_parameters", "_buffers", "_modules"})
 
 
 class ModelGuard:
@@ -145,6 +146,11 @@ class ModelGuard:
                 now.update(attributes)
             for container, content in contents:
                 _refill(container, content)
+            copied = {id(container) for container, _ in contents}
+            for key in _MODULE_KEYS - _TABLES:
+                hooks = attributes.get(key)
+                if type(hooks) is OrderedDict and hooks and id(hooks) not in copied:
+                    hooks.clear()
         _restore_random_state(self._random)
 
 
@@ -152,12 +158,12 @@ _Content = list[tuple[Any, Any]]
 
 
 def _contents(module: nn.Module) -> _Content:
-    """The module's own lists, dicts, sets and loose tensors (hooks and tables of parameters too), each with a copy."""
+    """The module's own lists, dicts, sets and loose tensors (its hooks too), each with a copy."""
     found: _Content = []
     for key, value in module.__dict__.items():
         if isinstance(value, Tensor):
             found.append((value, value.detach().clone()))
-        elif type(value) in _CONTAINERS and (value or key not in _MODULE_KEYS):
+        elif type(value) in _CONTAINERS and key not in _TABLES and (value or key not in _MODULE_KEYS):
             found.append((value, value.copy()))
     return found
 

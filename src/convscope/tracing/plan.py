@@ -141,6 +141,13 @@ def _inplace_flag(position: int) -> Callable[[tuple[Any, ...], Mapping[str, Any]
     return overwrites
 
 
+def _renormalised(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Tensor]:
+    """The table of an embedding, which is shrunk in place where it is too large."""
+    limit = kwargs.get("max_norm", args[3] if len(args) > 3 else None)
+    weight = [a for a in (*args[:2], kwargs.get("weight")) if isinstance(a, Tensor) and a.is_floating_point()]
+    return weight if limit is not None else []
+
+
 def _running_statistics(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[Tensor]:
     training = kwargs.get("training", args[5] if len(args) > 5 else False)
     if "use_input_stats" in kwargs:
@@ -198,6 +205,8 @@ def make_plan(function: Any) -> Plan:
         return Plan(_kind(name), overwrites=_first)
     if name in {"batch_norm", "instance_norm"}:
         return Plan(name, overwrites=_running_statistics)
+    if name in {"embedding", "embedding_bag"}:
+        return Plan(name, overwrites=_renormalised)
     names = list(argument_names(function))
     if "inplace" in names:
         return Plan(_kind(name), overwrites=_inplace_flag(names.index("inplace")))

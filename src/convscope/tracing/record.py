@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from threading import RLock
 from time import perf_counter
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +18,15 @@ from convscope.tracing.guard import ModelGuard
 from convscope.tracing.observers import Observer
 from convscope.tracing.plan import tensors_in
 from convscope.tracing.recorder import Recorder, StopForward, eager
+
+# A model in two threads at once would be given back in the mode the other had set.
+_locks: WeakKeyDictionary[nn.Module, RLock] = WeakKeyDictionary()  # type: ignore[valid-type]
+_locks_lock = RLock()
+
+
+def _lock(model: nn.Module) -> Any:
+    with _locks_lock:
+        return _locks.setdefault(model, RLock())
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,7 @@ def record(
     names = _input_names(args, kwargs)
     output: Any = None
     stopped = False
-    with ModelGuard(model, training=training) as guard, torch.set_grad_enabled(grad), eager():
+    with _lock(model), ModelGuard(model, training=training) as guard, torch.set_grad_enabled(grad), eager():
         recorder = Recorder(model, observers, guard, careful=careful)
         for observer in observers:
             observer.start(recorder)
