@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 from convscope.errors import UsageError
 from convscope.tracing.fields_call import Reach
 from convscope.tracing.fields_rules import SHAPE_ONLY, reach
-from convscope.tracing.fields_windows import compose, full, looked_at
+from convscope.tracing.fields_windows import SAME, compose, full, looked_at
 from convscope.tracing.graph import Field, Op, Operand
 
 # Ops are compared by identity, so what is worked out for one may be kept as long as it lives.
@@ -198,8 +198,44 @@ def _reach_of(op: Op, output: int, ops: Sequence[Op]) -> Reach:
     known = _reaches.setdefault(op, {})
     if output not in known:
         axes = _axes_of(op.operands, ops)
-        known[output] = reach(op.kind, op.operands, op.attributes, op.shapes, output, axes)
+        found = reach(op.kind, op.operands, op.attributes, op.shapes, output, axes)
+        known[output] = _through_view(op, output, found, ops)
     return known[output]
+
+
+def _through_view(op: Op, output: int, found: Reach, ops: Sequence[Op]) -> Reach:
+    """Sharper reach of memory written through a view of the same rows and columns."""
+    memory = [o for o in op.operands if o.role.startswith("memory.")]
+    place = output - (len(op.shapes) - len(memory))
+    written = next((o for o in op.operands if o.role == "input"), None)
+    if not memory or place < 0 or written is None or not _same_rows(written, memory[place], ops):
+        return found
+    looks = _reach_of(op, 0, ops).looks
+    return Reach(
+        found.axes,
+        tuple(
+            own if own is None or own == (SAME, SAME) else look
+            for own, look in zip(found.looks, looks, strict=True)
+        ),
+    )
+
+
+def _same_rows(one: Operand, other: Operand, ops: Sequence[Op]) -> bool:
+    """Whether one of two tensors is a view of the other, with the same rows and columns."""
+    for view, base in ((one, other), (other, one)):
+        if view.op is None or base.op is None:
+            continue
+        source = ops[view.op]
+        memory = [o for o in source.operands if o.role.startswith("memory.")]
+        place = view.output - (len(source.shapes) - len(memory))
+        if view.op == base.op and base.output == 0 and memory and place >= 0:
+            written = next((o for o in source.operands if o.role == "input"), None)
+            return written is not None and _same_rows(written, memory[place], ops)
+        found = _reach_of(source, view.output, ops)
+        for operand, look in zip(source.operands, found.looks, strict=True):
+            if (operand.op, operand.output) == (base.op, base.output) and look == (SAME, SAME):
+                return True
+    return False
 
 
 def _axes_of(operands: Sequence[Operand], ops: Sequence[Op]) -> list[tuple[int, int] | None]:

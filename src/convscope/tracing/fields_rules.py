@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from convscope.tracing.fields_call import ALL, Axes, Call, Looks, Reach, Rule, elementwise, only, unknown
+from convscope.tracing.fields_call import ALL, Axes, Call, Reach, Rule, elementwise, only, unknown
 from convscope.tracing.fields_resize import resized
 from convscope.tracing.fields_shapes import SHAPE_RULES
 from convscope.tracing.fields_windows import EVERYTHING, SAME, Along, Table, Window, row_set
@@ -277,19 +277,17 @@ def reach(
     """What output number ``output`` of an op looks at; see :class:`Reach`."""
     if output >= len(shapes):
         return Reach(None, tuple(ALL for _ in operands))
+    memory = [i for i, o in enumerate(operands) if o.role.startswith("memory.")]
+    own = len(shapes) - len(memory)
+    if memory and output >= own:
+        # Another view of memory the op wrote into: what was there before, and anything written.
+        before = memory[output - own]
+        looks = [None if i in memory else ALL for i in range(len(operands))]
+        looks[before] = (SAME, SAME)
+        return Reach(axes[before], tuple(looks))
     call = Call(kind, operands, attributes, shapes, output, axes)
     rule = RULES.get(kind)
     if rule is None:
         rule = elementwise if kind in ELEMENTWISE else unknown
     found = rule(call)
-    return Reach(found.axes, tuple(_memory(call, found, i) for i in range(len(operands))))
-
-
-def _memory(call: Call, found: Reach, place: int) -> Looks | None:
-    """What was in the memory before an in-place op, where other views of it may be meant by its name."""
-    operand = call.operands[place]
-    if not operand.role.startswith("memory."):
-        return found.looks[place]
-    if operand.shape != call.shape:
-        return None  # who reads it has another shape than this output, and is told to look at everything
-    return (SAME, SAME) if found.axes is not None and call.axes[place] == found.axes else ALL
+    return Reach(found.axes, tuple(None if i in memory else look for i, look in enumerate(found.looks)))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import exp, inf, isfinite, isnan
 
 from convscope.numerics import FUNCTIONS, stored_tolerance, unit_roundoff, working_roundoff
-from convscope.numerics.functions import clip, sigmoid
+from convscope.numerics.functions import sigmoid
 from convscope.tracing.arithmetic.reading import Draft, Reader
 from convscope.tracing.arithmetic.result import Cell, Term
 
@@ -207,7 +207,7 @@ def softmax(reader: Reader) -> Draft:
     if not isinstance(dim, int):
         raise reader.cannot("the axis was not given")
     dim %= len(reader.shape)
-    line = (*reader.index[:dim], slice(None), *reader.index[dim + 1 :])
+    line: tuple[int | slice, ...] = (*reader.index[:dim], slice(None), *reader.index[dim + 1 :])
     values = reader.tensor(image)[line].double().tolist()
     place = reader.index[dim]
     top = max(values)
@@ -251,7 +251,8 @@ def local_response_norm(reader: Reader) -> Draft:
     x, cell = reader.at(image, reader.index)
     channel = reader.index[1]
     low, high = max(channel - size // 2, 0), min(channel + (size - 1) // 2 + 1, reader.shape[1])
-    near = reader.tensor(image)[(reader.index[0], slice(low, high), *reader.index[2:])].double()
+    band: tuple[int | slice, ...] = (reader.index[0], slice(low, high), *reader.index[2:])
+    near = reader.tensor(image)[band].double()
     squares = float((near * near).sum())
     total = x / (k + alpha / size * squares) ** beta
     tolerance = (_STEPS + size) * 2 * working_roundoff(reader.dtype) * abs(total) + stored_tolerance(
@@ -268,17 +269,3 @@ def local_response_norm(reader: Reader) -> Draft:
         quantities,
         {"source": reader.name(image)},
     )
-
-
-__all__ = [
-    "add",
-    "choose",
-    "clip",
-    "dropout",
-    "function",
-    "glu",
-    "local_response_norm",
-    "multiply",
-    "prelu",
-    "softmax",
-]

@@ -136,6 +136,9 @@ def explain_value(
             hint="Convolutions, linear layers, norms, activations, poolings, sums, products and moves are.",
         )
     reader = Reader(trace, op, output, index)
+    views = sum(o.role.startswith("memory.") for o in op.operands)
+    if output and output >= len(op.shapes) - views:
+        raise reader.cannot("it is memory that was written through another view of it")
     draft = explainer(reader)
     return Arithmetic(
         cell=cell,

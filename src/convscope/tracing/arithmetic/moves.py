@@ -85,7 +85,7 @@ def permuted(reader: Reader) -> Draft:
 
 
 def cut(reader: Reader) -> Draft:
-    """A stretch of one axis (``chunk``, ``split``, ``narrow``) or one place of it (``select``, ``unbind``)."""
+    """A stretch of one axis (``chunk``, ``split``, ``narrow``), or one place of it (``select``)."""
     image = reader.main()
     rank = len(image.shape)
     dim = int(reader.attributes.get("dim", 0)) % rank

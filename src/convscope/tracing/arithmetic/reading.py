@@ -96,7 +96,7 @@ class Reader:
             value = source.values[operand.output] if operand.output < len(source.values) else None
             if value is None:
                 raise NotKeptError(
-                    f"`{self.op.name}` is computed from `{source.name}`, whose value was not kept in this trace",
+                    f"`{self.op.name}` is computed from `{source.name}`, whose value was not kept",
                     hint=f"Trace again with keep=[{self.op.name!r}, {source.name!r}], or without `keep`.",
                 )
             return value
