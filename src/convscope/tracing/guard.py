@@ -105,10 +105,14 @@ class ModelGuard:
                     items = value.values() if isinstance(value, dict) else value
                     yield from (item for item in items if isinstance(item, Tensor))
 
+    def all_named(self) -> Iterator[tuple[str, Tensor]]:
+        """Every parameter and buffer with its qualified name."""
+        return ((self.tensors[id(tensor)], tensor) for tensor, _, _ in self._versions)
+
     def named(self, name: str) -> Tensor:
         """Parameter or buffer by its qualified name."""
         if not self._by_name:
-            self._by_name = {self.tensors[id(t)]: t for t, _, _ in self._versions}
+            self._by_name = dict(self.all_named())
         return self._by_name[name]
 
     def before_write(self, storage: int) -> None:

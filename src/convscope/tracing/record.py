@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from convscope.errors import ConvscopeError, ForwardError
+from convscope.tracing.changes import Mark, mark
 from convscope.tracing.events import Call, Event
 from convscope.tracing.guard import ModelGuard
 from convscope.tracing.observers import Observer
@@ -34,7 +35,7 @@ class Recording:
     """What one pass left behind: ``output`` (``None`` if it was stopped early), events and calls.
 
     ``stale`` counts kept values that a function overwrote without saying so; record again
-    with ``careful=True`` where it is not 0.
+    with ``careful=True`` where it is not 0. ``marks`` tells later whether a parameter was changed since.
     """
 
     output: Any
@@ -43,6 +44,7 @@ class Recording:
     stopped: bool
     seconds: float
     stale: int
+    marks: Mapping[str, Mark]
 
 
 def record(
@@ -97,7 +99,8 @@ def record(
         recorder.let_go()
         for observer in observers:
             observer.finish()
-    return Recording(output, recorder.events, recorder.calls, stopped, seconds, stale)
+    marks = {name: mark(tensor) for name, tensor in guard.all_named()}
+    return Recording(output, recorder.events, recorder.calls, stopped, seconds, stale, marks)
 
 
 def _arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -16,6 +16,7 @@ from convscope.errors import ModelError, TraceError, UnknownLayerError, UsageErr
 from convscope.models import Card, Geometry, Model, load_model
 from convscope.tracing.answers import Prediction, find_logits, predict
 from convscope.tracing.build import build_calls, build_ops
+from convscope.tracing.fields import Box, field_box
 from convscope.tracing.graph import ModuleCall, Op
 from convscope.tracing.observers import Keep, Names, Observer
 from convscope.tracing.record import Recording, record
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from numpy.typing import NDArray
+
+    from convscope.tracing.arithmetic import Arithmetic
 
 
 class Trace:
@@ -61,6 +64,7 @@ class Trace:
         self.output = recording.output
         self.stopped = recording.stopped
         self.seconds = recording.seconds
+        self.parameter_marks = recording.marks
         self._recording = recording
 
     @property
@@ -148,6 +152,52 @@ class Trace:
         if name not in tensors:
             raise UnknownLayerError(name, tensors)
         return tensors[name].detach()
+
+    def value_of(
+        self, name: str | int, channel: int = 0, at: tuple[int, ...] | None = None, *, batch: int = 0
+    ) -> Arithmetic:
+        """How one value was computed, term by term, held against the recorded one.
+
+        Parameters
+        ----------
+        name
+            Op or module call.
+        channel
+            Channel of a map, entry of a vector.
+        at
+            ``(row, column)`` of a map; where not given, the cell of the channel's largest |value|.
+
+        Raises
+        ------
+        UsageError
+            If there is no such channel or cell.
+        TraceError
+            If this kind of op is not covered, or its parameters changed since the trace was made.
+
+        Examples
+        --------
+        >>> import torch, convscope
+        >>> net = torch.nn.Conv2d(1, 1, 3, bias=False)
+        >>> trace = convscope.trace(net, torch.ones(1, 1, 5, 5))
+        >>> trace.value_of("conv2d", channel=0, at=(1, 2)).agrees
+        True
+        """
+        from convscope.tracing.arithmetic import explain_value
+
+        if at is None:
+            at = self._peak(self.op(name), channel, batch)
+        return explain_value(self, name, channel, at, batch=batch)
+
+    def _peak(self, op: Op, channel: int, batch: int) -> tuple[int, ...] | None:
+        if op.spatial != (2, 3) or not 0 <= batch < op.shape[0] or not 0 <= channel < op.shape[1]:
+            return None
+        plane = op.value[batch, channel].detach().abs().nan_to_num(nan=float("inf"))
+        row, column = divmod(int(plane.flatten().argmax()), plane.shape[1])
+        return row, column
+
+    def field_box(self, name: str | int, row: int | None = None, column: int | None = None) -> Box | None:
+        """The box of input pixels that a cell of an op's output depends on; see :func:`field_box`."""
+        return field_box(self.ops, self.op(name).index, row, column)
 
     @property
     def multiply_adds(self) -> int:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from convscope.errors import NotKeptError, TraceError
 from convscope.numerics import FUNCTIONS
 from convscope.tracing.arithmetic import cellwise, convolutions, moves, norms, pooling, products, resize
-from convscope.tracing.arithmetic.changes import changed_parameters
 from convscope.tracing.arithmetic.locate import cell_of, index_of, layout
 from convscope.tracing.arithmetic.reading import Draft, Reader
 from convscope.tracing.arithmetic.result import Arithmetic, Term
+from convscope.tracing.changes import changed_parameters
 from convscope.tracing.fields import spatial_axes
 from convscope.tracing.graph import ModuleCall, Op
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+import torch
+
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-Mark = tuple[int, int, str, tuple[int, ...]]
+Mark = tuple[int, int]
 
 
 def mark(tensor: Tensor) -> Mark:
-    """What changes when a tensor is written into or replaced: memory, version, type and shape."""
+    """What changes when a tensor is written into or replaced: its memory and its version."""
     version = 0 if tensor.is_inference() else tensor._version
-    where = tensor.data_ptr() if tensor.layout.__str__() == "torch.strided" and not tensor.is_meta else 0
-    return where, version, str(tensor.dtype), tuple(tensor.shape)
+    return (tensor.data_ptr() if tensor.layout is torch.strided else 0), version
 
 
 def mark_parameters(model: nn.Module) -> dict[str, Mark]:
