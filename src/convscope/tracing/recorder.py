@@ -59,6 +59,8 @@ class Recorder(TorchFunctionMode):
         self._guarded: dict[int, list[Kept]] = {}
         self._living: dict[int, list[int]] = {}
         self._names: dict[str, int] = {}
+        self._call_counts: dict[str, int] = {}
+        self._used: set[str] = set()
         self._paths = {id(m): path for path, m in guard.modules}
         self._reserved = frozenset(self._paths.values())
         self._parameters = guard.tensors
@@ -98,7 +100,7 @@ class Recorder(TorchFunctionMode):
 
     def add_input(self, name: str, tensor: Tensor) -> None:
         """Record a tensor handed to the model as an op of kind ``input``."""
-        event = self._new_event(Plan("input"), name=name)
+        event = self._new_event(Plan("input"), name=self._unique(name)[0])
         self._finish(event, [tensor])
         self._foreign.add(_storage(tensor))
 
@@ -350,14 +352,20 @@ class Recorder(TorchFunctionMode):
         return event
 
     def _unique(self, name: str, *, calls: bool = False) -> tuple[str, int]:
-        """``name`` the first time, ``name_1`` the second, never the name of another module."""
-        number = self._names.get(name, -1) + 1
-        if number == 0 and not calls and name in self._reserved:
-            number = 1
-        while number and f"{name}_{number}" in self._reserved:
-            number += 1
-        self._names[name] = number
-        return (f"{name}_{number}" if number else name), number
+        """``name`` first, then ``name_1``, never another module's name; and which time it is."""
+        counts = self._call_counts if calls else self._names
+        number = counts.get(name, -1) + 1
+        counts[name] = number
+        label, suffix = name, number
+        if suffix == 0 and not calls and name in self._reserved:
+            label, suffix = f"{name}_1", 1
+        elif suffix:
+            label = f"{name}_{suffix}"
+        while suffix and (label in self._reserved or label in self._used):
+            suffix += 1
+            label = f"{name}_{suffix}"
+        self._used.add(label)
+        return label, number
 
     def _set_source(self, tensor: Tensor, event: Event, number: int) -> None:
         self._sources[id(tensor)] = (ref(tensor), event, number)
