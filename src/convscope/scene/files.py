@@ -6,6 +6,7 @@ import io
 import json
 import math
 import os
+import re
 import tempfile
 import zipfile
 import zlib
@@ -21,6 +22,9 @@ from convscope.scene.validate import ARRAY_TYPES, array_type, check_manifest
 
 _MANIFEST = "manifest.json"
 _HINT = "Make it again from the model and the picture with `convscope look`."
+_HEADER = re.compile(
+    rb"\{'descr': '([<|][uif][0-9])', 'fortran_order': False, 'shape': \(((?:[0-9]{1,12},? ?){0,8})\), \} *\n"
+)
 # An earlier date cannot be written; a fixed one makes equal scenes equal files.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -150,18 +154,15 @@ def _no_constant(text: str) -> Any:
 
 
 def _array(data: bytes, name: str, source: Path) -> NDArray[Any]:
-    """An ``.npy`` file as an array; its header is believed only where it fits the number of bytes."""
+    """An ``.npy`` file as an array; its header is believed only where it fits the number of bytes.
+
+    numpy's own reader would take memory for whatever shape the header promises.
+    """
     kind = np.dtype(ARRAY_TYPES[array_type(name) or ""]).newbyteorder("<")
-    file = io.BytesIO(data)
-    if np.lib.format.read_magic(file) != (1, 0):
-        raise SceneError(f"`{source}` is damaged: {name} is of an unknown version", hint=_HINT)
-    shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
-    rest = len(data) - file.tell()
-    if (
-        by_columns
-        or dtype != kind
-        or any(side < 0 for side in shape)
-        or math.prod(shape) * kind.itemsize != rest
-    ):
-        raise SceneError(f"`{source}` is damaged: {name} is not what it says", hint=_HINT)
-    return np.frombuffer(data, kind, offset=file.tell()).reshape(shape)
+    length = int.from_bytes(data[8:10], "little")
+    header = _HEADER.fullmatch(data[10 : 10 + length])
+    if data[:8] == b"\x93NUMPY\x01\x00" and header is not None and header[1].decode() == kind.str:
+        shape = tuple(int(side) for side in header[2].replace(b",", b" ").split())
+        if math.prod(shape) * kind.itemsize == len(data) - 10 - length:
+            return np.frombuffer(data, kind, offset=10 + length).reshape(shape)
+    raise SceneError(f"`{source}` is damaged: {name} is not what it says", hint=_HINT)

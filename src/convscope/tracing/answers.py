@@ -31,6 +31,8 @@ def find_logits(output: Any) -> Tensor | None:
     if isinstance(output, Tensor):
         return output if output.ndim == 2 and output.shape[1] > 1 and output.is_floating_point() else None
     if isinstance(output, Mapping):
+        if "boxes" in output:  # a detection model's, whose corners are no scores
+            return None
         for key in ("logits", "out"):
             if key in output and (found := find_logits(output[key])) is not None:
                 return found
