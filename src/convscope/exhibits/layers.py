@@ -204,11 +204,13 @@ def draw_scores(trace: Trace, *, top: int = 5) -> Figure:
 
 def save_picture(path: str | os.PathLike[str], drawn: Image.Image | Figure) -> Path:
     """Write what the functions above drew, as PNG, whole or not at all."""
-    if hasattr(drawn, "savefig"):
-        from convscope.exhibits.plots import save_plot
+    from PIL import Image
 
-        return save_plot(path, drawn)
-    return save_png(path, drawn)
+    if isinstance(drawn, Image.Image):
+        return save_png(path, drawn)
+    from convscope.exhibits.plots import save_plot
+
+    return save_plot(path, drawn)
 
 
 def _times(shape: tuple[int, ...]) -> str:
