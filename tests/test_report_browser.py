@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -92,10 +93,7 @@ def test_branches_and_additions_are_drawn_as_lanes(sight: Page) -> None:
         )
     )
     main = lanes["layer1.0.conv1"]
-    assert {name for name, at in lanes.items() if at != main} == {
-        "layer1.0.downsample.0",
-        "layer1.0.downsample.1",
-    }
+    assert {name for name, at in lanes.items() if at != main} == {"layer1.0.downsample"}
     assert sight.text('.row[data-name="layer1.0.add"] .dot') == "+"
     assert sight.count('.row[data-name="layer1.0.add"] .dot.join') == 1
 
@@ -332,11 +330,11 @@ def test_everything_can_be_reached_by_keys(sight: Page) -> None:
     for _ in range(3):
         sight.press(DOWN)
         names.append(sight.get("root.activeElement.dataset.name"))
-    assert names == ["layer1.0.conv3", "layer1.0.bn3", "layer1.0.downsample.0"]
+    assert names == ["layer1.0.conv2", "layer1.0.bn2", "layer1.0.relu_1"]
     sight.press("j")
-    assert sight.get("viewer.state.layer") == "layer1.0.downsample.1"
+    assert sight.get("viewer.state.layer") == "layer1.0.conv3"
     sight.press("k", UP)
-    assert sight.get("viewer.state.layer") == "layer1.0.bn3"
+    assert sight.get("viewer.state.layer") == "layer1.0.bn2"
     rows = sight.count(".row")
     sight.press(LEFT)
     assert sight.count(".row") < rows
@@ -458,6 +456,58 @@ def test_layers_left_out_and_scenes_without_answers_are_said(page: Page, tmp_pat
     assert "left out of this report" in page.text(".glass .readout")
     assert "there is no answer to show" in page.text(".answers")
     assert page.complaints() == []
+
+
+def test_maps_worked_out_by_the_page_are_those_of_the_scene(
+    page: Page, report: Path, scene: SyntheticScene
+) -> None:
+    """Batch normalisation, ReLU and additions are left out of the report and computed from their inputs."""
+    page.open(report)
+    derived = [int(number) for number in page.get("Object.keys(viewer.source.index.derived)")]
+    kinds = {scene.manifest["nodes"][number]["kind"] for number in derived}
+    assert kinds == {"batch_norm", "relu", "add"}
+    script = """
+        const done = arguments[1];
+        document.querySelector("convscope-viewer").source.node(arguments[0]).then((arrays) => {
+          const text = (name) => String.fromCharCode(...new Uint8Array(arrays.get(name).data.buffer));
+          const bytes = arrays.get("maps").data;
+          const parts = [];
+          for (let at = 0; at < bytes.length; at += 8192) parts.push(bytes.subarray(at, at + 8192));
+          done([btoa(parts.map((part) => String.fromCharCode(...part)).join("")), btoa(text("stats"))]);
+        });
+    """
+    deepest = sorted(derived)[-6:]
+    for number in (1, *deepest, *sorted(derived)[:12]):
+        maps, stats = (base64.b64decode(part) for part in page.driver.execute_async_script(script, number))
+        true = scene.arrays[f"maps/{number}"]
+        off = np.abs(np.frombuffer(maps, np.uint8).reshape(true.shape).astype(int) - true)
+        assert off.max() <= (0 if number not in derived else 8), scene.manifest["nodes"][number]["name"]
+        assert off.mean() <= 1.2
+        assert stats == scene.arrays[f"stats/{number}"].tobytes()
+    assert page.complaints() == []
+
+
+def test_a_scene_without_photo_and_with_channels_of_no_finite_value_opens(page: Page, tmp_path: Path) -> None:
+    scene = synthetic_scene(width=0.0625)
+    image = {key: value for key, value in scene.manifest["image"].items() if key not in ("photo", "input")}
+    node = node_named(scene, "conv1")
+    scene.arrays[f"maps/{node['id']}"][2] = 0
+    scene.arrays[f"stats/{node['id']}"][2] = (*[math.nan] * 4, 0, -1, -1, 0)
+    node["statistics"]["not_finite"] = 112 * 112
+    arrays = {name: array for name, array in scene.arrays.items() if name not in ("photo", "input")}
+    made = SyntheticScene({**scene.manifest, "image": image}, arrays)
+    page.open(write_report(made, tmp_path / "bare.html"), "#layer=conv1&channel=2")
+    page.settle()
+    assert page.text(".glass .said") == "12,544 values not finite"
+    assert page.text('[data-statistic="maximum"]') == "not a number"
+    assert page.text('[data-statistic="peak"]') == "none"
+    assert page.get("root.querySelector('.frame').hidden")
+    assert page.complaints() == []
+
+
+def test_a_link_that_names_a_layer_opens_its_groups(page: Page, report: Path) -> None:
+    page.open(report, "#layer=layer3.2.conv1")
+    assert page.get("root.querySelector('[aria-selected=true]').dataset.name") == "layer3.2.conv1"
 
 
 def test_two_thousand_channels_are_drawn_within_a_few_frames(page: Page, tmp_path: Path) -> None:

@@ -11,14 +11,18 @@ import re
 import zlib
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from convscope.errors import OutputError
-from convscope.exhibits import files
+from convscope.exhibits import files, report_data
 from convscope.exhibits.report import report_bytes, write_report
+from convscope.exhibits.report_coding import finer, from_residuals, planes_decoded, statistics_decoded
 from convscope.exhibits.report_data import escaped_json
+from convscope.exhibits.report_derive import derivable
 from viewer.synthetic import HOSTILE, SyntheticScene, synthetic_scene
 
 
@@ -99,25 +103,82 @@ def test_nothing_in_the_page_points_outside_it(scene: SyntheticScene) -> None:
     assert "url(" not in text
 
 
-def test_every_array_comes_back_bit_for_bit(scene: SyntheticScene) -> None:
-    page = Reader(report_bytes(scene).decode())
+def unpacked(page: Reader) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Index of a report and every array in it, decoded."""
     index = json.loads(page.text("script", id="convscope-index"))
-    back = {}
-    for name, arrays in index.items():
+    back: dict[str, NDArray[Any]] = {}
+    for name, arrays in index["chunks"].items():
         packed = base64.b64decode(page.text("script", **{"data-chunk": name}), validate=True)
         data = zlib.decompress(packed, wbits=31)
         for array, place in arrays.items():
-            count = int(np.prod(place["shape"]))
+            shape = tuple(place["shape"])
+            count = int(np.prod(shape))
+            size = count * np.dtype(place["dtype"]).itemsize
+            raw = np.frombuffer(data, np.uint8, size, place["offset"])
             assert place["offset"] % 8 == 0
-            back[array] = np.frombuffer(data, place["dtype"], count, place["offset"]).reshape(place["shape"])
+            coding = place.get("coding")
+            if coding == "residuals":
+                back[array] = finer(from_residuals(raw.reshape(shape)), place.get("step", 1))
+            elif coding == "pixels":
+                planes = raw.reshape(shape[2], *shape[:2])
+                back[array] = np.moveaxis(from_residuals(planes), 0, 2)
+            elif coding == "statistics":
+                back[array] = statistics_decoded(np.ascontiguousarray(planes_decoded(raw, "uint32", shape)))
+            elif coding == "planes":
+                back[array] = planes_decoded(raw, place["dtype"], shape)
+            else:
+                back[array] = raw.view(place["dtype"]).reshape(shape)
+    return index, back
+
+
+def test_every_array_comes_back_bit_for_bit(scene: SyntheticScene) -> None:
+    page = Reader(report_bytes(scene).decode())
+    index, back = unpacked(page)
+    assert index["step"] == 1
     for name, array in scene.arrays.items():
-        assert back[name].dtype == array.dtype
-        np.testing.assert_array_equal(back[name], array)
+        kind, _, number = name.partition("/")
+        rule = index["derived"].get(number) if kind == "maps" else None
+        if rule is None:
+            assert back[name].dtype == array.dtype
+            np.testing.assert_array_equal(back[name], array)
+        elif rule["own"]:
+            np.testing.assert_array_equal(back[f"own/{number}"], array[rule["own"]])
     for node in scene.manifest["nodes"]:
         if f"strip/{node['id']}" in scene.arrays:
             scales = scene.arrays[f"stats/{node['id']}"][node["strongest"], 7]
             np.testing.assert_array_equal(back[f"strip_scales/{node['id']}"], scales)
     assert json.loads(page.text("script", id="convscope-manifest")) == scene.manifest
+
+
+def test_a_scene_with_many_maps_keeps_them_in_seven_bits(
+    scene: SyntheticScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_data, "MANY_CELLS", 1000)
+    index, back = unpacked(Reader(report_bytes(scene).decode()))
+    assert index["step"] == 2
+    for name in (name for name in back if name.startswith("maps/") and back[name].shape[-1] > 1):
+        assert np.abs(back[name].astype(int) - scene.arrays[name]).max() <= 1
+        np.testing.assert_array_equal(back[name] == 128, np.abs(scene.arrays[name].astype(int) - 128) <= 1)
+
+
+def test_maps_are_left_out_only_where_they_follow_from_others(scene: SyntheticScene) -> None:
+    rules = derivable(scene)
+    kinds = {scene.manifest["nodes"][number]["kind"] for number in rules}
+    assert kinds == {"batch_norm", "relu", "add"}
+    number = next(number for number in rules if scene.manifest["nodes"][number]["kind"] == "relu")
+    maps = scene.arrays[f"maps/{number}"]
+    changed = {**scene.arrays, f"maps/{number}": maps[:, ::-1]}
+    own = derivable(SyntheticScene(scene.manifest, changed)).get(number, {"own": None})["own"]
+    assert own is None or len(own) > len(rules[number]["own"])
+
+
+def test_channels_that_do_not_follow_are_kept(scene: SyntheticScene) -> None:
+    rules = derivable(scene)
+    number = next(n for n in rules if scene.manifest["nodes"][n]["kind"] == "relu" and not rules[n]["own"])
+    maps = scene.arrays[f"maps/{number}"].copy()
+    maps[2] = 255 - maps[2] // 2
+    changed = derivable(SyntheticScene(scene.manifest, {**scene.arrays, f"maps/{number}": maps}))
+    assert changed[number]["own"] == [2]
 
 
 def test_the_same_scene_gives_the_same_bytes(scene: SyntheticScene) -> None:

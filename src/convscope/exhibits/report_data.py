@@ -1,8 +1,10 @@
 """A scene as text blocks of an HTML page: the manifest as JSON, the arrays as compressed chunks.
 
 Each chunk is the bytes of some arrays one after another (little-endian, each starting at a
-multiple of 8), compressed by gzip and written in base64. The chunk ``first`` holds what the
-page draws at once; every op has a chunk of its own, decoded when it is looked at.
+multiple of 8), compressed by gzip and written in base64. Maps go as differences between
+neighbours and tables of numbers byte by byte (``coding`` in the index), which makes them a fifth
+smaller; maps that follow from others are left out (``report_derive``). The chunk ``first`` holds
+what the page draws at once; every op has a chunk of its own, decoded when it is looked at.
 """
 
 from __future__ import annotations
@@ -19,11 +21,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from convscope.exhibits.report_coding import coarse, planes_coded, residuals, statistics_coded
+from convscope.exhibits.report_derive import derivable
+
 if TYPE_CHECKING:
     from convscope.scene import Scene
 
-LEVEL = 1
+#: Cells of maps above which a report keeps them in 7 bits rather than 8.
+MANY_CELLS = 10_000_000
 _SCALE = 7
+_TABLES = ("filter_inputs", "filter_scales")
 
 
 def escaped_json(value: Any) -> str:
@@ -50,20 +57,25 @@ def _finite(value: Any) -> Any:
     return value
 
 
-def plan_chunks(scene: Scene) -> dict[str, dict[str, NDArray[Any]]]:
+def plan_chunks(scene: Scene, rules: Mapping[int, Mapping[str, Any]]) -> dict[str, dict[str, NDArray[Any]]]:
     """Which arrays travel together, by the name of their chunk.
 
     ``first`` has the photo, the input, the logits, and of every op its strip with the scale of
-    each strip's channel (``strip_scales/ID``); ``node/ID`` has all other arrays of that op.
+    each strip's channel (``strip_scales/ID``); ``node/ID`` has all other arrays of that op. Where
+    there is a rule to derive the maps, ``own/ID`` has those of the channels kept.
     """
     first: dict[str, NDArray[Any]] = {}
     chunks: dict[str, dict[str, NDArray[Any]]] = {"first": first}
     for name, array in scene.arrays.items():
-        _, slash, number = name.partition("/")
-        if not slash or name.startswith("strip/"):
+        kind, slash, number = name.partition("/")
+        if not slash or kind == "strip":
             first[name] = array
-        else:
-            chunks.setdefault(f"node/{number}", {})[name] = array
+            continue
+        chunk = chunks.setdefault(f"node/{number}", {})
+        if kind != "maps" or int(number) not in rules:
+            chunk[name] = array
+        elif rules[int(number)]["own"]:
+            chunk[f"own/{number}"] = array[rules[int(number)]["own"]]
     for node in scene.manifest["nodes"]:
         stats = scene.arrays.get(f"stats/{node['id']}")
         if stats is not None and f"strip/{node['id']}" in scene.arrays:
@@ -71,8 +83,13 @@ def plan_chunks(scene: Scene) -> dict[str, dict[str, NDArray[Any]]]:
     return chunks
 
 
-def pack_chunk(arrays: Mapping[str, NDArray[Any]]) -> tuple[dict[str, Any], str]:
-    """The index of one chunk (dtype, shape and offset in bytes by array name) and its text.
+def pack_chunk(arrays: Mapping[str, NDArray[Any]], step: int = 1) -> tuple[dict[str, Any], str]:
+    """The index of one chunk (dtype, shape, offset in bytes and coding by array name) and its text.
+
+    Parameters
+    ----------
+    step
+        How many steps of the scene's maps make one of the report's.
 
     Examples
     --------
@@ -86,20 +103,63 @@ def pack_chunk(arrays: Mapping[str, NDArray[Any]]) -> tuple[dict[str, Any], str]
     parts: list[bytes] = []
     offset = 0
     for name, array in arrays.items():
-        data = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-        index[name] = {"dtype": array.dtype.name, "shape": list(array.shape), "offset": offset}
+        place: dict[str, Any] = {"dtype": array.dtype.name, "shape": list(array.shape), "offset": offset}
+        data: NDArray[Any] = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+        kind = name.partition("/")[0]
+        if kind in ("maps", "own") and data.shape[-1] > 1:
+            data = residuals(coarse(data, step))
+            place |= {"coding": "residuals"} | ({"step": step} if step > 1 else {})
+        elif kind == "strip":
+            data = residuals(data)
+            place["coding"] = "residuals"
+        elif kind in ("photo", "input"):
+            data = residuals(np.moveaxis(data, 2, 0))
+            place["coding"] = "pixels"
+        elif kind == "stats":
+            data = planes_coded(statistics_coded(data))
+            place["coding"] = "statistics"
+        elif kind in _TABLES:
+            data = planes_coded(data)
+            place["coding"] = "planes"
+        index[name] = place
         padding = -data.nbytes % 8
         parts += [data.tobytes(), bytes(padding)]
         offset += data.nbytes + padding
-    packer = zlib.compressobj(LEVEL, zlib.DEFLATED, 31)
+    # Differences have few repeats worth a search; coding each byte well is quicker and as small.
+    noisy = any(place.get("coding") == "residuals" for place in index.values())
+    packer = zlib.compressobj(1, zlib.DEFLATED, 31, 8, zlib.Z_RLE if noisy else zlib.Z_DEFAULT_STRATEGY)
     return index, base64.b64encode(packer.compress(b"".join(parts)) + packer.flush()).decode("ascii")
 
 
-def pack_scene(scene: Scene) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Index and text of every chunk, compressed by as many threads as there are cores."""
-    chunks = plan_chunks(scene)
+def pack_scene(scene: Scene) -> tuple[dict[str, Any], dict[str, str]]:
+    """Index and texts of all chunks, made by as many threads as there are cores.
+
+    Returns
+    -------
+    ``{"chunks": index by chunk, "derived": rules by op, "step": of the maps}``, and the texts by chunk.
+    """
+    step = 1
+    rules = derivable(scene)
+    if _cells(scene, rules) > MANY_CELLS:
+        step = 2
+        rules = derivable(scene, step)
+    chunks = plan_chunks(scene, rules)
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        packed = dict(zip(chunks, pool.map(pack_chunk, chunks.values()), strict=True))
-    return {name: index for name, (index, _) in packed.items()}, {
-        name: text for name, (_, text) in packed.items()
+        made = pool.map(lambda arrays: pack_chunk(arrays, step), chunks.values())
+        packed = dict(zip(chunks, made, strict=True))
+    index = {
+        "chunks": {name: places for name, (places, _) in packed.items()},
+        "derived": {str(number): rule for number, rule in rules.items()},
+        "step": step,
     }
+    return index, {name: text for name, (_, text) in packed.items()}
+
+
+def _cells(scene: Scene, rules: Mapping[int, Mapping[str, Any]]) -> int:
+    """How many cells of maps the report has to hold."""
+    count = 0
+    for name, array in scene.arrays.items():
+        if name.startswith("maps/"):
+            rule = rules.get(int(name.removeprefix("maps/")))
+            count += array.size if rule is None else array[0].size * len(rule["own"])
+    return count

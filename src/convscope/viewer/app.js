@@ -2,7 +2,7 @@
 
 import { cssColor } from "./colors.js";
 import { element, fill } from "./dom.js";
-import { answersPanel, factsPanel } from "./facts.js";
+import { answersPanel, factsPanel, notesPanel } from "./facts.js";
 import { MapGlass } from "./glass.js";
 import { ChannelGrid } from "./grid.js";
 import { helpSheet } from "./help.js";
@@ -67,7 +67,7 @@ export class ConvscopeViewer extends HTMLElement {
       this.legend.node, this.search.node, this.themeButton,
       element("button", { type: "button", class: "quiet", "aria-label": "help", title: "keys and meanings (?)", on: { click: () => this.help.showModal() } }, "?"));
     this.places = {
-      subject: element("aside", { class: "subject", id: "subject" }, this.photo.node, answersPanel(this.scene), factsPanel(this.scene)),
+      subject: element("aside", { class: "subject", id: "subject" }, this.photo.node, answersPanel(this.scene), notesPanel(this.scene), factsPanel(this.scene)),
       spine: element("div", { class: "middle", id: "network" }),
       layer: element("main", { class: "chosen", id: "layer" }, this.head.node, this.glass.node, this.vector.node, this.empty, this.grid.node),
     };
@@ -97,7 +97,7 @@ export class ConvscopeViewer extends HTMLElement {
     this.vector.show(node, arrays, this.first?.get("logits"));
     this.grid.show(node, arrays);
     this.empty.hidden = node.view !== "none";
-    this.empty.textContent = `The result of ${node.name} has no picture: its shape is ${node.shape.join(" × ") || "a single value"}.`;
+    this.empty.textContent = `The result of ${node.name} has no picture: its shape is ${node.shape.join(" × ") || "a single value"}. ${(node.notes ?? []).join(". ")}`;
     this.photo.drawField();
     this.dataset.layer = node.name;
   }

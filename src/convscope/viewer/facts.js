@@ -31,7 +31,14 @@ export function answersPanel(scene) {
   return section;
 }
 
-/** Facts and notes of model and image. */
+/** What was done to the photo, the model or the scene that a person must know. */
+export function notesPanel(scene) {
+  const { model, image, notes = [] } = scene.manifest;
+  const all = [...(model.notes ?? []), ...(image.notes ?? []), ...notes];
+  return all.length ? element("ul", { class: "notes", "aria-label": "notes" }, ...all.map((note) => element("li", {}, note))) : null;
+}
+
+/** Facts of model and image. */
 export function factsPanel(scene) {
   const { model, image, made_with: made } = scene.manifest;
   const facts = [
@@ -50,10 +57,7 @@ export function factsPanel(scene) {
   ];
   const list = element("dl", {});
   for (const [name, value] of facts) if (value) list.append(element("dt", {}, name), element("dd", {}, value));
-  const section = element("section", { class: "facts", "aria-label": "model and image" }, element("h2", {}, "Model and image"), list);
-  const notes = [...(model.notes ?? []), ...(image.notes ?? []), ...(scene.manifest.notes ?? [])];
-  if (notes.length) section.append(element("ul", { class: "notes" }, ...notes.map((note) => element("li", {}, note))));
-  return section;
+  return element("section", { class: "facts", "aria-label": "model and image" }, element("h2", {}, "Model and image"), list);
 }
 
 function numbers(values) {

@@ -54,7 +54,7 @@ export class MapGlass {
 
   get peak() {
     const numbers = this.layer === this.context.state.node && this.layer.view === "map" ? this.numbers(this.context.state.channel) : null;
-    return numbers && { row: numbers.row, column: numbers.column };
+    return numbers?.row >= 0 ? { row: numbers.row, column: numbers.column } : null;
   }
 
   draw() {
@@ -81,7 +81,7 @@ export class MapGlass {
     this.histogram.hidden = !maps || numbers.minimum === numbers.maximum;
     if (!this.histogram.hidden) drawHistogram(this.histogram, maps, channel * rows * columns, rows * columns, numbers, node.signed, ground(), gain);
     this.histogramNote.hidden = this.histogram.hidden;
-    this.histogramNote.textContent = numbers.zeros > 0 ? `${percent(numbers.zeros)} exactly zero, not in the histogram` : "";
+    this.histogramNote.textContent = numbers.zeros > 0 ? "Without the exact zeros." : "";
     fill(this.filter, filterFigure(this.context, node, this.arrays, channel));
     this.context.legend.show(node, numbers.scale);
     return this.point();
@@ -91,7 +91,7 @@ export class MapGlass {
     const rows = [
       ["minimum", signedNumber(numbers.minimum, 5)], ["maximum", signedNumber(numbers.maximum, 5)],
       ["mean", signedNumber(numbers.mean, 5)], ["deviation", plainNumber(numbers.deviation, 5)],
-      ["zeros", percent(numbers.zeros)], ["peak", `row ${numbers.row}, column ${numbers.column}`],
+      ["zeros", percent(numbers.zeros)], ["peak", numbers.row >= 0 ? `row ${numbers.row}, column ${numbers.column}` : "none"],
     ];
     if (broken) rows.push(["not finite", counted(broken, "value")]);
     fill(this.table, ...rows.flatMap(([name, text]) => [
@@ -102,13 +102,15 @@ export class MapGlass {
 
   /** Shows the value of the cell under the cursor, or of the peak. */
   point() {
-    const { state } = this.context;
+    const { source, state } = this.context;
     const node = this.layer;
     const maps = this.arrays?.get("maps")?.data;
     if (!node || node !== state.node || node.view !== "map" || !maps) return;
     const cell = state.cell ?? this.peak;
     const channel = state.cell?.channel ?? state.channel;
     const numbers = this.numbers(channel);
+    this.cross.hidden = true;
+    fill(this.readout);
     if (!cell || !numbers) return;
     const { rows, columns } = node;
     const inChannel = channel === state.channel;
@@ -119,7 +121,7 @@ export class MapGlass {
     const text = byte === 0 ? "not finite" : atPeak ? signedNumber(exact, 5) : value === 0 ? "0" : `≈ ${signedNumber(value, 3)}`;
     fill(this.readout,
       element("span", { class: "where" }, `${inChannel ? "" : `channel ${channel}, `}row ${cell.row}, column ${cell.column}`),
-      element("output", { title: atPeak ? "exact" : "read from the map's 8 bits" }, text),
+      element("output", { title: atPeak ? "exact" : source.origin(node.id) }, text),
       element("span", { class: "dim" }, atPeak ? "the peak" : ""));
     this.cross.hidden = !inChannel;
     this.cross.classList.toggle("resting", !state.cell);

@@ -20,7 +20,7 @@ export const KEYS = [
 const MEANINGS = [
   ["Zero", "is always the neutral colour. Red is above zero, blue below; values of one sign run from neutral to the end colour."],
   ["Range", "says which value has the end colour: the largest of the channel, of the layer or of the net. The legend shows it."],
-  ["≈", "marks a value read from a map, kept in 8 bits, at most half a step of 1/127 of the channel's largest value away. Statistics are exact."],
+  ["≈", "marks a value read from a map, which is kept in few bits: right to about a hundredth of the channel's largest value. Statistics and peaks are exact."],
   ["Silent", "means all zero on this image. Another image may wake the channel."],
   ["Receptive field", "is the part of the input a cell can see at all, drawn on the photo in yellow. The dimmed part of the photo was never seen by the model."],
 ];

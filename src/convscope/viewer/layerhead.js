@@ -45,5 +45,5 @@ export class LayerHead {
 
 /** Attributes that say nothing beyond the ordinary. */
 function usual(name, value) {
-  return value === null || value === false || (["dilation", "groups"].includes(name) && value === 1) || (["padding", "output_padding"].includes(name) && value === 0);
+  return value === null || value === false || name === "inplace" || name === "training" || (["dilation", "groups"].includes(name) && value === 1) || (["padding", "output_padding"].includes(name) && value === 0);
 }

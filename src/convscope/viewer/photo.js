@@ -8,9 +8,8 @@ export class PhotoPanel {
     this.context = context;
     const { image } = context.scene.manifest;
     this.canvas = element("canvas", { role: "img", "aria-label": `the photo ${image.name}` });
-    const seen = context.scene.onPhoto({
-      top: 0, left: 0, bottom: context.scene.manifest.model.input[1], right: context.scene.manifest.model.input[2],
-    });
+    const [rows, columns] = context.scene.inputSize ?? [0, 0];
+    const seen = context.scene.onPhoto({ top: 0, left: 0, bottom: rows, right: columns });
     this.shade = svg("path", { class: "shade", "fill-rule": "evenodd", d: `M0 0H${image.width}V${image.height}H0Z${boxPath(seen)}` });
     this.crop = svg("path", { class: "crop", d: boxPath(seen) });
     this.casing = svg("path", { class: "casing" });
@@ -21,7 +20,8 @@ export class PhotoPanel {
       this.shade, this.crop, this.casing, this.box,
     );
     this.caption = element("p", { class: "caption", "aria-live": "polite" });
-    this.node = element("figure", { class: "photo" }, element("div", { class: "frame" }, this.canvas, overlay), this.caption);
+    const frame = element("div", { class: "frame", hidden: !image.photo }, this.canvas, overlay);
+    this.node = element("figure", { class: "photo" }, frame, this.caption);
     context.state.addEventListener("point", () => this.drawField());
     context.state.addEventListener("change", () => this.drawField());
     this.drawField();
@@ -38,7 +38,7 @@ export class PhotoPanel {
     const { scene, state, glass } = this.context;
     const node = state.node;
     const cell = state.cell ?? glass?.peak;
-    if (node.view === "none" || (node.view === "map" && !cell)) {
+    if (!scene.inputSize || node.view === "none" || (node.view === "map" && !(cell?.row >= 0))) {
       this.box.setAttribute("d", "");
       this.casing.setAttribute("d", "");
       fill(this.caption, "No receptive field is drawn for this layer.");

@@ -2,8 +2,6 @@
 
 /** Share of all ops above which a group is only a wrapper and stays open. */
 const WRAPPER = 0.6;
-/** Groups with at most this many ops are not worth folding. */
-const SMALL = 4;
 
 export class SceneView {
   constructor(manifest) {
@@ -19,6 +17,9 @@ export class SceneView {
       for (const name of node.groups) this.counts.set(name, (this.counts.get(name) ?? 0) + 1);
     }
     this.netLimit = Math.max(0, ...this.nodes.filter((node) => node.view === "map").map(layerLimit));
+    const { input } = manifest.model;
+    /** Rows and columns of the input; nothing where it is no picture. @type {number[]|null} */
+    this.inputSize = input?.length === 3 ? input.slice(1) : null;
     this.drawn = this.nodes.filter((node) => node.view !== "none");
     this.start = this.firstSight();
   }
@@ -31,17 +32,17 @@ export class SceneView {
 
   /** An activation about a quarter down the net, after its first pooling: neither pixels nor riddles. */
   firstSight() {
-    const maps = this.nodes.filter((node) => node.view === "map" && node.arrays.maps && node.kind !== "input");
+    const maps = this.nodes.filter((node) => node.view === "map" && node.arrays.stats && node.kind !== "input");
     if (!maps.length) return this.drawn[0] ?? this.nodes[0];
-    const input = this.manifest.model.input ?? [3, 224, 224];
-    const telling = maps.filter((node) => !node.signed && node.rows * 4 <= input[1] && node.rows * 10 >= input[1]);
-    return telling[Math.min(telling.length - 1, 2)] ?? maps[Math.floor(maps.length / 4)];
+    const height = this.inputSize?.[0] ?? 0;
+    const telling = maps.filter((node) => !node.signed && node.rows * 4 <= height && node.rows * 10 >= height);
+    return telling[Math.min(telling.length - 1, 1)] ?? maps[Math.floor(maps.length / 4)];
   }
 
   /** Whether a group is open before anyone has folded anything. */
   openAtFirst(name) {
     const count = this.counts.get(name) ?? 0;
-    return count <= SMALL || count > this.nodes.length * WRAPPER || this.start.groups.includes(name);
+    return count > this.nodes.length * WRAPPER || this.start.groups.includes(name);
   }
 
   /** Name within the innermost of `groups`: "conv1" for layer1.0.conv1 in layer1.0. */
@@ -58,8 +59,8 @@ export class SceneView {
    * `whole` says that it reaches past every edge of the input.
    */
   fieldBox(node, row, column) {
-    const [, rows, columns] = this.manifest.model.input;
-    const size = [rows, columns];
+    const size = this.inputSize;
+    const [rows, columns] = size;
     const input = { top: 0, left: 0, bottom: rows, right: columns };
     if (node.field) {
       const starts = [row, column].map((cell, axis) => node.field.start[axis] + node.field.stride[axis] * cell);

@@ -1,6 +1,9 @@
 // Where a scene's numbers come from. Everything the viewer draws it asks of a Source; this file
 // has the one that reads a scene out of the page itself.
 
+import { bytesOfBase64, decodedArray, sizeOf, unzipped } from "./decode.js";
+import { derivedMaps } from "./derive.js";
+
 /**
  * @typedef {{data: Uint8Array|Float32Array|Int32Array, shape: number[]}} NumberArray
  *
@@ -8,11 +11,11 @@
  * @property {Object} manifest the scene's manifest
  * @property {() => Promise<Map<string, NumberArray>>} first photo, input, logits, strip/ID, strip_scales/ID
  * @property {(id: number) => Promise<Map<string, NumberArray>>} node maps, stats, filters ... of one op,
- *   named without the id
+ *   named without the id; no maps where the scene neither has nor can derive them
+ * @property {(id: number) => string} origin how near the op's maps are to the true values, in words
  */
 
-const ARRAY_TYPES = { uint8: Uint8Array, float32: Float32Array, int32: Int32Array };
-const KEPT_BYTES = 64 * 1024 * 1024;
+const KEPT_BYTES = 96 * 1024 * 1024;
 
 /** Reads a scene inlined in a document. @implements {Source} */
 export class InlineSource {
@@ -21,7 +24,8 @@ export class InlineSource {
     this.page = page;
     this.manifest = JSON.parse(page.getElementById("convscope-manifest").textContent);
     this.index = JSON.parse(page.getElementById("convscope-index").textContent);
-    /** @type {Map<string, Promise<Map<string, NumberArray>>>} */
+    this.shapes = new Map(this.manifest.nodes.map((node) => [node.id, [node.channels, node.rows, node.columns]]));
+    /** @type {Map<string, {promise: Promise<any>, bytes: number}>} */
     this.kept = new Map();
   }
 
@@ -30,48 +34,48 @@ export class InlineSource {
   }
 
   async node(id) {
+    const arrays = await this.stored(id);
+    const rule = (other) => this.index.derived[other];
+    if (!rule(id)) return arrays;
+    const shape = this.shapes.get(id);
+    const maps = await this.remembered(`derived/${id}`, sizeOf(shape), () =>
+      derivedMaps(id, shape, { rule, arrays: (other) => this.stored(other) }));
+    return new Map([...arrays, ["maps", maps]]);
+  }
+
+  origin(id) {
+    const bits = this.index.step > 1 ? 7 : 8;
+    return this.index.derived[id]
+      ? `worked out by this page from the maps before it, which are kept in ${bits} bits`
+      : `read from the map, kept in ${bits} bits`;
+  }
+
+  async stored(id) {
     const chunk = await this.chunk(`node/${id}`);
     return new Map([...chunk].map(([name, array]) => [name.split("/")[0], array]));
   }
 
-  /** Decoded once; the chunks longest unused are forgotten when many megabytes are held. */
   chunk(name) {
-    if (!(name in this.index)) return Promise.resolve(new Map());
-    let promise = this.kept.get(name);
-    if (promise) this.kept.delete(name);
-    else promise = this.decode(name);
-    this.kept.set(name, promise);
-    this.forget();
-    return promise;
+    const places = this.index.chunks[name];
+    if (!places) return Promise.resolve(new Map());
+    const bytes = Object.values(places).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+    return this.remembered(name, bytes, async () => {
+      const holder = this.page.querySelector(`script[data-chunk="${name}"]`);
+      const buffer = await unzipped(bytesOfBase64(holder.textContent));
+      return new Map(Object.entries(places).map(([array, place]) => [array, decodedArray(buffer, place)]));
+    });
   }
 
-  forget() {
-    let bytes = 0;
-    for (const name of [...this.kept.keys()].reverse()) {
-      bytes += Object.values(this.index[name]).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0);
-      if (bytes > KEPT_BYTES && name !== "first") this.kept.delete(name);
+  /** Makes a thing once; those longest unused are forgotten when many megabytes are held. */
+  remembered(name, bytes, make) {
+    const entry = this.kept.get(name) ?? { promise: make(), bytes };
+    this.kept.delete(name);
+    this.kept.set(name, entry);
+    let held = 0;
+    for (const [other, { bytes: size }] of [...this.kept].reverse()) {
+      held += size;
+      if (held > KEPT_BYTES && other !== "first") this.kept.delete(other);
     }
+    return entry.promise;
   }
-
-  async decode(name) {
-    const holder = this.page.querySelector(`script[data-chunk="${name}"]`);
-    const stream = new Blob([bytesOfBase64(holder.textContent)]).stream().pipeThrough(new DecompressionStream("gzip"));
-    const buffer = await new Response(stream).arrayBuffer();
-    const arrays = new Map();
-    for (const [array, { dtype, shape, offset }] of Object.entries(this.index[name])) {
-      const length = shape.reduce((a, b) => a * b, 1);
-      arrays.set(array, { data: new ARRAY_TYPES[dtype](buffer, offset, length), shape });
-    }
-    return arrays;
-  }
-}
-
-function bytesOfBase64(text) {
-  if (typeof (/** @type {any} */ (Uint8Array).fromBase64) === "function") {
-    return /** @type {any} */ (Uint8Array).fromBase64(text);
-  }
-  const binary = atob(text);
-  const bytes = new Uint8Array(binary.length);
-  for (let place = 0; place < bytes.length; place += 1) bytes[place] = binary.charCodeAt(place);
-  return bytes;
 }

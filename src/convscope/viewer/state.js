@@ -31,13 +31,14 @@ export class State extends EventTarget {
     const wanted = fields.has("channel") ? Number(fields.get("channel")) : NaN;
     const inside = Number.isInteger(wanted) && wanted >= 0 && wanted < (node.channels ?? 0);
     const names = (key) => new Set(fields.getAll(key).filter((name) => this.scene.groups.has(name)));
+    const folded = fields.has("open") || fields.has("shut");
     return {
       layer: node.name,
       channel: inside ? wanted : firstChannel(node),
       range: oneOf(RANGES, fields.get("range")),
       sort: oneOf(SORTS, fields.get("sort")),
       theme: oneOf(GROUNDS, fields.get("theme")),
-      opened: names("open"),
+      opened: folded ? names("open") : new Set(node.groups.filter((name) => !this.scene.openAtFirst(name))),
       shut: names("shut"),
     };
   }
@@ -49,6 +50,9 @@ export class State extends EventTarget {
     if (this.theme !== GROUNDS[0]) fields.set("theme", this.theme);
     for (const name of this.opened) fields.append("open", name);
     for (const name of this.shut) fields.append("shut", name);
+    // A link that says nothing of folds shows its layer; where the layer is folded away, say so.
+    const hidden = this.node.groups.find((name) => !this.isOpen(name));
+    if (hidden && !this.opened.size && !this.shut.size) fields.append("shut", hidden);
     return fields.toString();
   }
 
