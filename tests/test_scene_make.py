@@ -208,6 +208,21 @@ def test_a_module_called_twice_is_two_groups_and_nesting_is_kept() -> None:
     ]
 
 
+def test_a_group_is_not_called_after_parts_that_are_only_some_of_it() -> None:
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one = nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU())
+            self.two = nn.Sequential(nn.Conv2d(3, 3, 1), nn.ReLU())
+
+        def forward(self, image: Tensor) -> Tensor:
+            return self.two(self.one(image) + 1) * 2
+
+    scene, _ = scene_of(nn.Sequential(Mixed()), torch.randn(1, 3, 4, 4))
+    assert [group["name"] for group in scene.manifest["groups"]] == ["0", "0.one", "0.two"]
+    assert all("repeats" not in group for group in scene.manifest["groups"])
+
+
 def test_repeats_are_told_only_where_something_repeats() -> None:
     assert describe_repeats(["A", "B", "B", "A"]) == "A, B × 2, A"
     assert describe_repeats(["A", "B", "A", "B"]) == ""

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from convscope.tracing import ModuleCall, Trace
 
+# A group is only called after its parts where they are nearly all of it.
+_COVERED = 0.95
+
 
 def make_groups(trace: Trace) -> list[dict[str, Any]]:
     """Every call of a module that ran more than one op, outer before inner; the model itself is left out.
@@ -51,8 +54,10 @@ def make_groups(trace: Trace) -> list[dict[str, Any]]:
             }
         )
     for group in groups:
-        repeats = describe_repeats([call.module_type for call in children.get(group["name"], ())])
-        if repeats:
+        inside = children.get(group["name"], [])
+        covered = sum(call.last - call.first for call in inside)
+        repeats = describe_repeats([call.module_type for call in inside])
+        if repeats and covered >= _COVERED * (group["last"] - group["first"]):
             group["repeats"] = repeats
     return groups
 
