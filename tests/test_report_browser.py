@@ -78,7 +78,7 @@ def test_first_sight_has_photo_answers_spine_and_one_channel(sight: Page, scene:
     assert "Bottleneck × 6" in sight.text('.row[data-name="layer3"]')
     layer = sight.get("viewer.dataset.layer")
     assert sight.text(".layer-head h2") == layer
-    assert sight.get("viewer.state.channel") == node_named(scene, layer)["strongest"][0]
+    assert sight.get("viewer.state.channel") in node_named(scene, layer)["strongest"]
     assert painted(sight, "#plate canvas") > 20
     assert painted(sight, ".tiles canvas") > 20
     assert sight.get("root.querySelector('#field-box').getAttribute('d').length") > 0
@@ -419,7 +419,7 @@ def test_hostile_names_are_shown_as_text(page: Page, tmp_path: Path) -> None:
     assert page.text(".layer-head h2") == HOSTILE
     assert page.text(".bar h1 b") == HOSTILE
     assert page.text(".answers .label") == HOSTILE
-    assert f"{HOSTILE} × 3" in page.text('.row[data-name="layer1"]')
+    assert HOSTILE in page.text('.row[data-name="layer1"]')
     assert page.count("img, script, iframe") == 0
     assert page.driver.title.startswith(HOSTILE)
     assert page.complaints() == []

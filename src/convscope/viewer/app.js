@@ -79,12 +79,16 @@ export class ConvscopeViewer extends HTMLElement {
   }
 
   async load() {
-    const [first] = await Promise.all([this.source.first(), this.showLayer()]);
+    const first = await this.source.first();
     this.first = first;
     this.photo.show(first);
     this.spine.show(first);
     this.spine.mark(true);
-    if (this.scene.isLogits(this.state.node)) await this.showLayer();
+    const { node } = this.state;
+    if (this.state.open && node === this.scene.start) {
+      this.state.apply({ channel: this.scene.tellingChannel(node, first.get(`strip/${node.id}`)) });
+    }
+    await this.showLayer();
     this.dataset.ready = "true";
   }
 

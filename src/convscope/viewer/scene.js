@@ -39,6 +39,17 @@ export class SceneView {
     return telling[Math.min(telling.length - 1, 1)] ?? maps[Math.floor(maps.length / 4)];
   }
 
+  /**
+   * Of a layer's strongest channels the one whose picture is most distinct.
+   * @param {{data: Uint8Array, shape: number[]}|undefined} strip
+   */
+  tellingChannel(node, strip) {
+    if (!strip || node.view !== "map") return node.strongest?.[0] ?? 0;
+    const [count, rows, columns] = strip.shape;
+    const scores = Array.from({ length: count }, (_, place) => distinctness(strip.data.subarray(place * rows * columns), rows, columns));
+    return node.strongest[scores.indexOf(Math.max(...scores))];
+  }
+
   /** Whether a group is open before anyone has folded anything. */
   openAtFirst(name) {
     const count = this.counts.get(name) ?? 0;
@@ -81,6 +92,26 @@ export class SceneView {
       right: offset[1] + scale[1] * right,
     };
   }
+}
+
+/** How much a picture is alike from cell to cell, times its variance by the square of its mean size. */
+function distinctness(bytes, rows, columns) {
+  const cells = rows * columns;
+  let sum = 0;
+  let size = 0;
+  for (let cell = 0; cell < cells; cell += 1) {
+    sum += bytes[cell] - 128;
+    size += Math.abs(bytes[cell] - 128);
+  }
+  const mean = sum / cells + 128;
+  let variance = 0;
+  let alike = 0;
+  for (let cell = columns + 1; cell < cells; cell += 1) {
+    const here = bytes[cell] - mean;
+    variance += here * here;
+    alike += (here * (bytes[cell - 1] - mean + (bytes[cell - columns] - mean))) / 2;
+  }
+  return variance && size ? (alike / variance) * Math.min(4, (variance * cells) / size ** 2) : 0;
 }
 
 function layerLimit(node) {

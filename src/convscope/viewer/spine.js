@@ -11,6 +11,14 @@ const THUMBS = 8;
 const THUMB_SIDE = 28;
 const THUMB_GAP = 3;
 
+/** Module types that say nothing of what they hold. */
+const CONTAINERS = new Set(["Sequential", "ModuleList", "ModuleDict", "BlockList"]);
+
+/** "Bottleneck × 6" for a container of six, "Bottleneck" for one. */
+function groupText(group) {
+  return (CONTAINERS.has(group.type) && group.repeats) || group.type;
+}
+
 export class SpinePanel {
   constructor(context) {
     this.context = context;
@@ -60,7 +68,7 @@ export class SpinePanel {
     const graph = this.graphElement(row, lane, pitch);
     const name = element("span", { class: "layer" }, element("span", { class: "name" }, row.label));
     name.style.setProperty("--depth", String(row.depth));
-    const kind = group ? group.repeats || group.type : kindText(node.kind);
+    const kind = group ? groupText(group) : kindText(node.kind);
     if (group) {
       name.append(element("span", { class: "dim repeats" }, kind));
       name.prepend(element("button", {

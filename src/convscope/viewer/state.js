@@ -18,6 +18,8 @@ export class State extends EventTarget {
     this.scene = scene;
     this.address = address;
     this.cell = null;
+    /** Whether the address named no channel, so that a telling one may be chosen. */
+    this.open = !new URLSearchParams(address.read().replace(/^#/, "")).has("channel");
     Object.assign(this, this.parsed(address.read()));
   }
 

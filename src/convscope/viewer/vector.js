@@ -6,6 +6,8 @@ import { counted, grouped, signedNumber } from "./format.js";
 import { paintMap } from "./paint.js";
 import { statistic } from "./statistics.js";
 
+const LISTED = 8;
+
 export class VectorGlass {
   constructor(context) {
     this.context = context;
@@ -19,7 +21,8 @@ export class VectorGlass {
     }, this.canvas, this.cross, this.marks);
     this.readout = element("p", { class: "readout", "aria-live": "polite" });
     this.note = element("p", { class: "dim" });
-    this.node = element("section", { class: "glass", "aria-label": "the values" }, element("header", {}, this.title), this.plate, this.readout, this.note);
+    this.ends = element("div", { class: "ends" });
+    this.node = element("section", { class: "glass", "aria-label": "the values" }, element("header", {}, this.title), this.plate, this.readout, this.note, this.ends);
     context.state.addEventListener("change", ({ detail }) => {
       if (!detail.has("layer")) this.draw();
     });
@@ -71,8 +74,25 @@ export class VectorGlass {
     }
     this.canvas.setAttribute("aria-label", `${count} values of ${node.name}`);
     const broken = node.statistics?.not_finite ?? 0;
+    this.fillEnds(count);
     this.note.textContent = broken ? `${counted(broken, "value")} not finite` : "";
     return this.say(state.channel);
+  }
+
+  /** The largest and the smallest values, by channel. */
+  fillEnds(count) {
+    const finite = Array.from({ length: count }, (_, channel) => channel).filter((channel) => Number.isFinite(this.value(channel)));
+    finite.sort((a, b) => this.value(b) - this.value(a) || a - b);
+    const shown = Math.min(LISTED, Math.ceil(finite.length / 2));
+    const list = (title, channels) => element("section", {}, element("h3", {}, title), element("ol", {}, ...channels.map((channel) =>
+      element("li", {}, element("button", { type: "button", class: "link", on: { click: () => this.context.state.update({ channel }) } }, this.nameOf(channel)),
+        element("span", { class: "value" }, signedNumber(this.value(channel), 4))))));
+    fill(this.ends, list("Largest", finite.slice(0, shown)), list("Smallest", finite.slice(-shown).reverse()));
+  }
+
+  nameOf(channel) {
+    const known = this.isPlot ? this.context.scene.manifest.predictions.find(({ index }) => index === channel)?.label : null;
+    return `${this.isPlot ? "class" : "channel"} ${grouped(channel)}${known ? `, ${known}` : ""}`;
   }
 
   plot() {
@@ -115,10 +135,8 @@ export class VectorGlass {
   }
 
   say(channel) {
-    const { scene } = this.context;
     const value = this.value(channel);
-    const known = this.isPlot ? scene.manifest.predictions.find(({ index }) => index === channel)?.label : null;
-    fill(this.readout, element("span", { class: "where" }, `${this.isPlot ? "class" : "channel"} ${grouped(channel)}${known ? `, ${known}` : ""}`),
+    fill(this.readout, element("span", { class: "where" }, this.nameOf(channel)),
       element("output", { data: { exact: String(value) }, title: String(value) }, value === null ? "" : signedNumber(value, 5)));
     this.cross.hidden = false;
     const [left, top, width, height] = this.isPlot
