@@ -11,7 +11,8 @@ from convscope.cli import classify, filters, layers, look, maps, models, value
 
 app = typer.Typer(
     name="convscope",
-    help="A microscope for convolutional neural networks: see what every layer really computes.",
+    help="A microscope for convolutional neural networks: see what every layer really computes.\n\n"
+    "`convscope look` needs nothing else: it looks at a cat through a small network.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

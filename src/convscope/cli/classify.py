@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,51 +16,65 @@ from convscope.cli.options import (
     load,
     note,
     print_json,
+    remarks,
     step,
 )
+from convscope.errors import ConvscopeError, ImageError
+
+if TYPE_CHECKING:
+    from convscope.data import Picture
+    from convscope.models import Model
 
 
 def run(
     model: ModelArgument,
     images: Annotated[
-        list[str], typer.Argument(metavar="IMAGES...", help="Pictures, or samples such as `sample:cat`.")
+        list[str],
+        typer.Argument(
+            metavar="IMAGES", help="Picture files, or samples such as `sample:cat`.", show_default=False
+        ),
     ],
     weights: WeightsOption = "default",
-    normalize: NormalizeOption = True,
+    no_normalize: NormalizeOption = False,
     size: SizeOption = None,
     top: TopOption = 5,
     json: JsonOption = False,
 ) -> None:
-    """Name the most probable classes of one or more pictures."""
+    """Name the most probable classes of one or more pictures.
+
+    A picture that cannot be read is said and passed over; the exit code is then 1.
+
+    Examples:
+
+    - `convscope classify resnet50 photos/*.jpg --top 3`
+    """
     from convscope.data import load_image
-    from convscope.errors import ImageError
 
     if len(images) == 1:
-        load_image(images[0])  # a picture that cannot be read is said at once, not after loading a model
+        load_image(images[0])  # said at once, not after loading a model
     with step(f"loading {model}"):
-        loaded = load(model, weights, normalize, size)
+        loaded = load(model, weights, not no_normalize, size)
     from convscope.cli.tables import print_predictions
-    from convscope.tracing import trace
 
     results: list[dict[str, Any]] = []
-    failure: ImageError | None = None
-    for name in images:
+    failures: list[ConvscopeError] = []
+    for number, name in enumerate(images, 1):
         try:
             picture = load_image(name)
-        except ImageError as error:
-            failure = error
-            results.append({"image": name, "error": error.code, "message": error.message})
-            if len(images) > 1:
+            with step(f"looking at {picture.name} ({number} of {len(images)})"):
+                rows = _answers(loaded, picture, top)
+        except ConvscopeError as error:
+            failures.append(error)
+            code = error.code if isinstance(error, ImageError) else type(error).__name__
+            results.append({"image": name, "predictions": [], "error": code, "message": error.message})
+            if len(images) > 1 and not json:
                 note(error.message)
             continue
-        with step(f"looking at {picture.name}"):
-            answers = trace(loaded, picture, keep=()).predictions(top)
-        rows = [vars(answer) for answer in answers]
         results.append({"image": picture.name, "predictions": rows, "notes": list(picture.notes)})
         if not json:
             print_predictions(picture.name, loaded.card, rows)
             for text in picture.notes:
-                note(text)
+                note(f"{picture.name}: {text}")
     if json:
         print_json(
             {
@@ -71,9 +85,21 @@ def run(
             }
         )
     else:
-        for text in loaded.card.notes:
-            note(text)
-    if failure is not None and (len(images) == 1 or all("error" in r for r in results)):
-        raise failure
-    if failure is not None:
-        raise typer.Exit(failure.exit_code)
+        for text in remarks(loaded.card.notes, said=loaded.card.random):
+            if not (failures and "no class can be named" in text):
+                note(text)
+    if len(images) == 1 and failures:
+        raise failures[0]
+    if failures:
+        raise ConvscopeError(f"{len(failures)} of {len(images)} pictures have no answer")
+
+
+def _answers(model: Model, picture: Picture, top: int) -> list[dict[str, Any]]:
+    from convscope.cli.answers import refuse_to_name, why_no_class
+    from convscope.tracing import trace
+
+    recorded = trace(model, picture, keep=())
+    broken = why_no_class(recorded)
+    if broken:
+        raise refuse_to_name(broken, hint="`convscope maps` draws such values for what they are.")
+    return [vars(answer) for answer in recorded.predictions(top)]

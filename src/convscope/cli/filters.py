@@ -29,30 +29,48 @@ def run(
     layers: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[LAYER...]", help="Names or patterns; the first convolution if none.", show_default=False
+            metavar="LAYERS",
+            help="Names or patterns (`layer1.*`); the first convolution if none.",
+            show_default=False,
         ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="A .png file for one layer, a folder for several.", show_default=False
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="A .png file for one layer, a folder for several; the folder MODEL-filters if not given.",
+            show_default=False,
         ),
     ] = None,
     all_layers: Annotated[bool, typer.Option("--all", help="Every convolution.")] = False,
     each: Annotated[
-        bool, typer.Option("--each", help="Rescale every kernel by itself, not all together.")
+        bool,
+        typer.Option(
+            "--each", help="Rescale every kernel by itself: shows their shapes, hides which are strong."
+        ),
     ] = False,
-    grey: Annotated[bool, typer.Option("--grey", help="Grey, darkest for the smallest weight.")] = False,
+    grey: Annotated[
+        bool, typer.Option("--grey", help="Grey, black for the smallest weight and white for the largest.")
+    ] = False,
     weights: WeightsOption = "default",
     size: SizeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Draw the filters of convolutions: in colour where they see colour, signed elsewhere."""
-    from convscope.cli.pictures import report, targets
-    from convscope.exhibits.files import check_writable
+    """Draw the filters of convolutions: in colour where they see colour, signed elsewhere.
 
-    if output is not None:
-        check_writable(output if output.suffix.lower() == ".png" else output / "conv.png")
+    With `--json` nothing is drawn: shapes, limits and the L2 norm of every filter are printed.
+
+    Examples:
+
+    - `convscope filters resnet18 conv1 -o conv1.png`
+    - `convscope filters vgg16 --all`
+    """
+    from convscope.cli.pictures import check_place, place, report, targets
+
+    if not json:
+        check_place(output, place(model, "filters"))
     with step(f"loading {model}"):
         loaded = load(model, weights, size=size)
     from convscope.exhibits.layers import draw_filters, filters_of, save_picture
@@ -61,14 +79,21 @@ def run(
     with step(f"running {model}"):
         recorded = trace(loaded, blank_input(loaded), keep=())
     chosen = _chosen(recorded, layers, all_layers)
-    files = targets([op.name for op in chosen], output, Path(f"{_stem(loaded.card.name)}-filters"))
-    written: list[Path] = []
     if json:
         rows = [_numbers(op.name, filters_of(recorded, op)) for op in chosen]
-        print_json({"model": loaded.card.name, "weights": loaded.card.weights, "filters": rows})
+        print_json(
+            {
+                "model": loaded.card.name,
+                "weights": loaded.card.weights,
+                "notes": list(loaded.card.notes),
+                "filters": rows,
+            }
+        )
         return
-    with step("drawing"):
-        for op in chosen:
+    files = targets([op.name for op in chosen], output, place(model, "filters"))
+    written: list[Path] = []
+    for number, op in enumerate(chosen, 1):
+        with step(f"drawing {op.name} ({number} of {len(chosen)})"):
             drawn = draw_filters(recorded, op, together=not each, grey=grey)
             written.append(save_picture(files[op.name], drawn))
     report(written)
@@ -97,7 +122,3 @@ def _numbers(name: str, kernels: NDArray[Any]) -> dict[str, Any]:
         "maximum": float(kernels.max()),
         "l2_norms": [float(norm) for norm in (kernels.reshape(len(kernels), -1) ** 2).sum(1) ** 0.5],
     }
-
-
-def _stem(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "._-" else "-" for c in name)

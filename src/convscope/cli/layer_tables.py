@@ -7,10 +7,8 @@ from itertools import zip_longest
 from math import prod
 from typing import TYPE_CHECKING
 
-from rich.text import Text
-
-from convscope.cli.options import count
-from convscope.cli.tables import console, table
+from convscope.cli.options import count, say
+from convscope.cli.tables import cells, lay_out, print_table, width
 
 if TYPE_CHECKING:
     from convscope.tracing import Op, Trace
@@ -18,22 +16,66 @@ if TYPE_CHECKING:
 
 
 def print_layers(trace: Trace) -> None:
-    """One row an op, in call order, with the names of its inputs where they are not just the row above."""
-    rows = ("#", "shape", "parameters", "multiply-adds", "field")
-    made = table("#", "name", "kind", "shape", "parameters", "multiply-adds", "field", "from", right=rows)
+    """One row an op, in call order, with its inputs where they are not just the row above.
+
+    Exact numbers where there is room for them; on a narrow terminal short ones (``118M``), with
+    the inputs as row numbers beside the kind. Names are whole always.
+    """
+    room = width()
+    wide = _wide(trace)
+    if room is None or max(map(cells, lay_out(wide, _RIGHT))) <= room:
+        print_table(wide, _RIGHT)
+        return
+    narrow = _narrow(trace)
+    rest = max(map(cells, lay_out([["", "", *row[2:]] for row in narrow], _RIGHT, gap=1)))
+    print_table(narrow, _RIGHT, gap=1, most={1: max(12, room - rest - 4)})
+
+
+_RIGHT = (0, 3, 4, 5, 6)
+
+
+def _wide(trace: Trace) -> list[list[str]]:
+    rows = [["#", "name", "kind", "shape", "parameters", "multiply-adds", "field", "from"]]
     for op in trace.ops:
         parameters = sum(op.parameters.values())
-        made.add_row(
-            str(op.index),
-            Text(op.name, no_wrap=True),
-            op.kind,
-            "×".join(map(str, op.shape)) or "-",
-            f"{parameters:,}" if parameters else "",
-            f"{op.multiply_adds:,}" if op.multiply_adds else "",
-            _field(op),
-            Text(_sources(trace, op)),
+        rows.append(
+            [
+                str(op.index),
+                op.name,
+                op.kind,
+                _shape(op),
+                f"{parameters:,}" if parameters else "",
+                f"{op.multiply_adds:,}" if op.multiply_adds else "",
+                _field(op),
+                ", ".join(trace.ops[i].name for i in _sources(op)),
+            ]
         )
-    console().print(made)
+    return rows
+
+
+def _narrow(trace: Trace) -> list[list[str]]:
+    rows = [["#", "name", "kind ← from", "shape", "param", "mul-add", "field"]]
+    for op in trace.ops:
+        parameters = sum(op.parameters.values())
+        origin = ", ".join(map(str, _sources(op)))
+        if len(origin) > 12:
+            origin = f"{len(_sources(op))} ops"
+        rows.append(
+            [
+                str(op.index),
+                op.name,
+                f"{op.kind} ← {origin}" if origin else op.kind,
+                _shape(op),
+                count(parameters) if parameters else "",
+                count(op.multiply_adds) if op.multiply_adds else "",
+                _field(op),
+            ]
+        )
+    return rows
+
+
+def _shape(op: Op) -> str:
+    return "×".join(map(str, op.shape)) or "-"
 
 
 def _field(op: Op) -> str:
@@ -43,63 +85,53 @@ def _field(op: Op) -> str:
     return f"{rows}" if rows == columns else f"{rows}×{columns}"
 
 
-def _sources(trace: Trace, op: Op) -> str:
-    if op.inputs in ((op.index - 1,), ()):
-        return ""
-    return ", ".join(trace.ops[i].name for i in op.inputs)
+def _sources(op: Op) -> tuple[int, ...]:
+    return () if op.inputs in ((op.index - 1,), ()) else tuple(op.inputs)
 
 
 def print_structure(trace: Trace, found: Structure) -> None:
     """The counts below the table: in all, and of what."""
-    out = console()
-    out.print(
-        Text(
-            f"{trace.card.name}: {len(trace.ops)} ops, {trace.parameters:,} parameters, "
-            f"{trace.multiply_adds:,} multiply-adds ({count(trace.multiply_adds)})",
-            style="bold",
-        )
+    say(
+        f"{trace.card.name}: {len(trace.ops)} ops, {trace.parameters:,} parameters, "
+        f"{trace.multiply_adds:,} multiply-adds",
+        strong=True,
     )
     shortcuts = found.shortcut_convolutions
-    lines = [
-        f"{_plural(found.convolutions, 'convolution')}"
+    say(
+        f"  {_plural(found.convolutions, 'convolution')}"
         + (
-            f", of which {shortcuts} in shortcut (downsample) branches "
-            f"and {found.main_path_convolutions} in the main path"
+            f": {found.main_path_convolutions} in the main path and {shortcuts} in shortcuts"
             if shortcuts
             else ""
-        ),
-        f"{_plural(found.residual_blocks, 'residual block')}" if found.residual_blocks else "",
-        f"{_plural(found.linear, 'linear layer')}" if found.linear else "",
-        "containers: " + ", ".join(f"{n} {t}" for t, n in found.containers.items())
-        if found.containers
-        else "",
-        "" if found.convolutions else "no convolution found in this network",
-    ]
-    for line in lines:
-        if line:
-            out.print(Text(f"  {line}"))
+        )
+        if found.convolutions
+        else "  no convolution found in this network"
+    )
+    for number, what in ((found.residual_blocks, "residual block"), (found.linear, "linear layer")):
+        if number:
+            say(f"  {_plural(number, what)}")
+    if found.containers:
+        say("  containers: " + ", ".join(f"{n} {t}" for t, n in found.containers.items()))
 
 
 def print_comparison(traces: Sequence[Trace]) -> None:
     """Parameter tensors of several networks side by side, with the sums below."""
-    numbers = [t.card.name + " size" for t in traces]
-    columns = [c for t, n in zip(traces, numbers, strict=True) for c in (f"{t.card.name} tensor", n)]
-    made = table(*columns, right=numbers)
-    tensors = [[(n, tuple(p.shape)) for n, p in t.model.module.named_parameters()] for t in traces]
-    for row in zip_longest(*tensors):
-        cells: list[Text] = []
-        for cell in row:
-            name, shape = cell if cell is not None else ("", None)
-            cells.append(Text(f"{name} {'×'.join(map(str, shape))}" if shape is not None else ""))
-            cells.append(Text(f"{prod(shape):,}" if shape is not None else ""))
-        made.add_row(*cells)
-    made.add_section()
-    for label, values in (
-        ("parameters", [t.parameters for t in traces]),
-        ("multiply-adds", [t.multiply_adds for t in traces]),
-    ):
-        made.add_row(*[Text(c, style="bold") for v in values for c in (label, f"{v:,}")])
-    console().print(made)
+    head, rules, right = [], [], []
+    for number, trace in enumerate(traces):
+        head += [trace.card.name, "size"]
+        rules += [("parameters", f"{trace.parameters:,}"), ("multiply-adds", f"{trace.multiply_adds:,}")]
+        right.append(2 * number + 1)
+    tensors = [[_tensor(n, tuple(p.shape)) for n, p in t.model.module.named_parameters()] for t in traces]
+    body = [[cell for pair in row for cell in pair] for row in zip_longest(*tensors, fillvalue=("", ""))]
+    sums = [[cell for pair in rules[i::2] for cell in pair] for i in (0, 1)]
+    lines = lay_out([head, *body, *sums], right)
+    rule = "─" * max(map(cells, lines))
+    for line in (lines[0], rule, *lines[1:-2], rule, *lines[-2:]):
+        say(line, strong=line in (lines[0], *lines[-2:]))
+
+
+def _tensor(name: str, shape: tuple[int, ...]) -> tuple[str, str]:
+    return f"{name} {'×'.join(map(str, shape))}", f"{prod(shape):,}"
 
 
 def _plural(number: int, what: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convscope.cli.options import JsonOption, SizeOption, load, note, print_json, say, step
+from convscope.cli.options import JsonOption, SizeOption, load, note, print_json, step
 
 if TYPE_CHECKING:
     from convscope.tracing import Trace
@@ -16,19 +16,33 @@ def run(
     models: Annotated[
         list[str],
         typer.Argument(
-            metavar="MODELS...", help="One network, or several to set side by side, tensor by tensor."
+            metavar="MODELS",
+            help="One network, or several to set their parameters side by side, tensor by tensor.",
+            show_default=False,
         ),
     ],
     weights: Annotated[
         str,
         typer.Option(
-            "--weights", "-w", help="Shapes do not depend on weights, so none are loaded unless asked for."
+            "--weights",
+            "-w",
+            metavar="WHICH",
+            help="Shapes do not depend on weights, so none are loaded unless asked for.",
         ),
     ] = "none",
     size: SizeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """List a network's ops (kind, shape, parameters, multiply-adds, receptive field) and count its parts."""
+    """List a network's ops in call order, and count what it is built of.
+
+    Each with kind, output shape, parameters, multiply-adds, the side of its receptive field in
+    input pixels, and where it gets its input from, if not from the row above.
+
+    Examples:
+
+    - `convscope layers resnet50`
+    - `convscope layers tutorial_mlp tutorial_tanh`
+    """
     from convscope.tracing import blank_input, trace
     from convscope.tracing.structure import structure
 
@@ -50,7 +64,6 @@ def run(
     for text in traces[0].card.notes:
         if not traces[0].card.random:
             note(text)
-    say()
 
 
 def _as_json(trace: Trace) -> dict[str, Any]:

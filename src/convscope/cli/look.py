@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Annotated
 
@@ -18,6 +20,7 @@ from convscope.cli.options import (
     load,
     note,
     print_json,
+    remarks,
     say,
     step,
 )
@@ -25,27 +28,53 @@ from convscope.cli.options import (
 
 def run(
     image: Annotated[
-        str, typer.Argument(metavar="[IMAGE]", help="A picture file, or a sample such as `sample:cat`.")
+        str, typer.Argument(metavar="IMAGE", help="A picture file, or a sample such as `sample:cat`.")
     ] = DEFAULT_IMAGE,
     model: Annotated[
-        str, typer.Option("--model", "-m", help="The network (`convscope models` lists them).")
+        str,
+        typer.Option(
+            "--model",
+            "-m",
+            metavar="MODEL",
+            help="A torchvision name such as `resnet50`, `timm:NAME`, your own `path/to/net.py:Class`, or "
+            "one of those `convscope models` lists.",
+        ),
     ] = DEFAULT_MODEL,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="The report to write. [default: IMAGE-MODEL.html]", show_default=False
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="The report to write; IMAGE-MODEL.html if not given.",
+            show_default=False,
         ),
     ] = None,
     weights: WeightsOption = "default",
-    normalize: NormalizeOption = True,
+    no_normalize: NormalizeOption = False,
     size: SizeOption = None,
     top: TopOption = 5,
     scene: Annotated[
-        Path | None, typer.Option("--scene", help="Also save the scene (manifest and arrays) here.")
+        Path | None,
+        typer.Option(
+            "--scene",
+            metavar="FILE",
+            help="Also save what the report shows: a zip of numbers (JSON and .npy).",
+            show_default=False,
+        ),
     ] = None,
     json: JsonOption = False,
 ) -> None:
-    """Look at a photo through a network: the answer, and one HTML file of everything it computed."""
+    """Look at a photo through a network: the answer, and one HTML file of all it computed.
+
+    The report opens from disk, needs no network, and shows every layer's maps and filters in the
+    network's true data flow.
+
+    Examples:
+
+    - `convscope look`
+    - `convscope look photo.jpg --model resnet18 -o report.html`
+    """
     from convscope.exhibits.files import check_writable
 
     target = output or Path(f"{_stem(image)}-{_stem(model)}.html")
@@ -56,7 +85,8 @@ def run(
 
     picture = load_image(image)
     with step(f"loading {model}"):
-        loaded = load(model, weights, normalize, size)
+        loaded = load(model, weights, not no_normalize, size)
+    from convscope.cli.answers import refuse_to_name, why_no_class
     from convscope.exhibits.report import write_report
     from convscope.scene import make_scene
     from convscope.tracing import trace
@@ -68,7 +98,9 @@ def run(
         write_report(made, target)
         if scene is not None:
             made.save(scene)
+    broken = why_no_class(recorded)
     notes = [*loaded.card.notes, *picture.notes]
+    answers = [] if broken else made.manifest["predictions"]
     if json:
         print_json(
             {
@@ -76,17 +108,30 @@ def run(
                 "model": loaded.card.name,
                 "weights": loaded.card.weights,
                 "image": picture.name,
-                "predictions": made.manifest["predictions"],
+                "predictions": answers,
                 "notes": notes,
             }
         )
-        return
-    from convscope.cli.tables import print_predictions
+    else:
+        from convscope.cli.tables import print_predictions
 
-    print_predictions(picture.name, loaded.card, made.manifest["predictions"])
-    for text in notes:
-        note(text)
-    say(f"report: {target} ({target.stat().st_size / 1e6:.1f} MB); open it in a browser")
+        # A report written to standard output must not have the answers behind it.
+        aside = nullcontext() if target.is_file() else redirect_stdout(sys.stderr)
+        with aside:
+            print_predictions(picture.name, loaded.card, answers, broken)
+            _say_where(target)
+        for text in remarks(notes, said=loaded.card.random):
+            if not (broken and "no class can be named" in text):
+                note(text)
+    if broken:
+        raise refuse_to_name(broken, hint=f"{target} shows where: such values are marked in it.")
+
+
+def _say_where(target: Path) -> None:
+    if not target.is_file():
+        return
+    say(f"report: {target} ({target.stat().st_size / 1e6:.1f} MB, one file, needs no network)")
+    say(f"open it in a browser: {target.resolve().as_uri()}")
 
 
 def _stem(name: str) -> str:
@@ -100,4 +145,4 @@ def _stem(name: str) -> str:
     name = name.removeprefix("sample:")
     path, colon, rest = name.rpartition(":")
     stem = Path(path).stem + "-" + rest if colon else Path(name).stem
-    return "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in stem) or "report"
+    return "".join(c if c.isprintable() and c not in '/\\:*?"<>|' else "_" for c in stem)[:100] or "report"

@@ -20,6 +20,7 @@ from convscope.cli.options import (
     print_json,
     step,
 )
+from convscope.errors import MissingExtraError, UsageError
 
 if TYPE_CHECKING:
     from convscope.tracing import Op, Trace
@@ -40,77 +41,103 @@ def run(
     layers: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[LAYER...]",
-            help="Names or patterns; the network's top-level stages if none.",
+            metavar="LAYERS",
+            help="Names or patterns (`layer1.*`), as `convscope layers` gives them; the network's top-level "
+            "stages if none.",
             show_default=False,
         ),
     ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="A .png file for one layer, a folder for several.", show_default=False
+            "--output",
+            "-o",
+            metavar="PATH",
+            help="A .png file for one layer, a folder for several; the folder MODEL-maps if not given.",
+            show_default=False,
         ),
     ] = None,
     all_layers: Annotated[bool, typer.Option("--all", help="Every layer that can be drawn.")] = False,
     range_: Annotated[
         Range,
         typer.Option(
-            "--range", help="One colour range for each channel, for the layer, or symmetric about zero."
+            "--range",
+            metavar="WHICH",
+            help="What the ends of the colours stand for: `channel`, each map's own largest |value|; "
+            "`layer`, that of the whole layer; `symmetric`, the same with zero "
+            "always neutral; `minmax`, each map's smallest and largest value.",
         ),
     ] = Range.channel,
     strongest: Annotated[
-        int | None, typer.Option("--strongest", min=1, help="Only the N strongest channels.")
+        int | None,
+        typer.Option(
+            "--strongest",
+            min=1,
+            metavar="N",
+            help="Only the N channels with the largest |value|.",
+            show_default=False,
+        ),
     ] = None,
-    channels: Annotated[int, typer.Option("--channels", min=1, help="At most this many channels.")] = 64,
+    channels: Annotated[
+        int, typer.Option("--channels", min=1, metavar="N", help="At most this many channels a layer.")
+    ] = 64,
     weights: WeightsOption = "default",
-    normalize: NormalizeOption = True,
+    no_normalize: NormalizeOption = False,
     size: SizeOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Draw the feature maps of layers for a picture (vectors as pictures, the answer as a plot)."""
-    from convscope.cli.pictures import report, targets
-    from convscope.exhibits.files import check_writable
+    """Draw the feature maps of layers for a picture.
 
-    if output is not None:
-        check_writable(output if output.suffix.lower() == ".png" else output / "map.png")
+    Vectors become pictures, the answer a plot. With `--json` nothing is drawn: the statistics are printed.
+
+    Examples:
+
+    - `convscope maps resnet18 photo.jpg layer1.0.conv1 -o conv1.png`
+    - `convscope maps resnet18 photo.jpg --all`
+    """
+    from convscope.cli.pictures import check_place, place, report, targets
+
+    if not json:
+        check_place(output, place(model, "maps"))
     from convscope.data import load_image
 
     picture = load_image(image)
     with step(f"loading {model}"):
-        loaded = load(model, weights, normalize, size)
+        loaded = load(model, weights, not no_normalize, size)
     from convscope.exhibits.layers import draw_maps, save_picture
     from convscope.tracing import trace
 
     with step(f"running {model}"):
         recorded = trace(loaded, picture)
     chosen = _layers(recorded, layers, all_layers)
+    notes = [*loaded.card.notes, *picture.notes]
     if json:
         print_json(
             {
                 "model": loaded.card.name,
+                "weights": loaded.card.weights,
                 "image": picture.name,
-                "layers": [_numbers(op) for op in chosen.values()],
+                "notes": notes,
+                "layers": [_numbers(name, op) for name, op in chosen.items()],
             }
         )
         return
-    folder = Path(f"{''.join(c if c.isalnum() or c in '._-' else '-' for c in loaded.card.name)}-maps")
-    files = targets(list(chosen), output, folder)
+    files = targets(list(chosen), output, place(model, "maps"))
     written: list[Path] = []
-    with step("drawing"):
-        for name, op in chosen.items():
+    for number, (name, op) in enumerate(chosen.items(), 1):
+        with step(f"drawing {name} ({number} of {len(chosen)})"):
             title = f"{loaded.card.name} {name} of {picture.name}"
             drawn = _scores(recorded, op) or draw_maps(
                 recorded, op, title=title, range=range_.value, strongest=strongest, limit=channels
             )
             written.append(save_picture(files[name], drawn))
     report(written)
-    for text in [*loaded.card.notes, *picture.notes]:
+    for text in notes:
         note(text)
 
 
 def _scores(trace: Trace, op: Op) -> Any:
     """The plot of the answer, where the op is the model's answer and plots can be made."""
-    from convscope.errors import MissingExtraError
     from convscope.exhibits.layers import draw_scores
 
     if trace.logits is None or op.index != len(trace.ops) - 1:
@@ -127,10 +154,22 @@ def _layers(trace: Trace, layers: list[str] | None, all_layers: bool) -> dict[st
     from convscope.exhibits.layers import drawable
 
     if layers:
-        named = {name: trace.op(name) for name in layers if name in trace}
-        patterns = [name for name in layers if name not in trace]
-        named.update((op.name, op) for op in (trace.select(patterns) if patterns else []))
-        return named
+        chosen: dict[str, Op] = {}
+        for name in layers:
+            if name in trace:
+                chosen[name] = trace.op(name)
+            else:
+                # A pattern takes what can be drawn of what it matches, and fails only where that is nothing.
+                matched = trace.select(name)
+                chosen.update((op.name, op) for op in [o for o in matched if drawable(o)] or matched[:1])
+        for name, op in chosen.items():
+            if not drawable(op):
+                raise UsageError(
+                    f"`{name}` gives values of shape {'×'.join(map(str, op.shape)) or '()'}, which are "
+                    "neither maps nor a vector",
+                    hint="`convscope layers MODEL` shows the shape of every layer.",
+                )
+        return chosen
     if all_layers:
         return {op.name: op for op in trace.ops if drawable(op) and op.kind != "input"}
     top = {
@@ -141,12 +180,12 @@ def _layers(trace: Trace, layers: list[str] | None, all_layers: bool) -> dict[st
     return {name: op for name, op in top.items() if drawable(op)} or _layers(trace, None, True)
 
 
-def _numbers(op: Op) -> dict[str, Any]:
+def _numbers(name: str, op: Op) -> dict[str, Any]:
     value = op.value.detach().double()
     finite = value[value.isfinite()]
     some = finite.numel() > 0
     return {
-        "layer": op.name,
+        "layer": name,
         "kind": op.kind,
         "shape": list(op.shape),
         "minimum": float(finite.min()) if some else None,

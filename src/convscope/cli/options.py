@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
@@ -20,8 +20,8 @@ ModelArgument = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A torchvision name (`resnet50`), `timm:NAME`, `path/to/net.py:Class`, or one of convscope's "
-        "own (`convscope models` lists them).",
+        help="A torchvision name such as `resnet50`, `timm:NAME`, your own `path/to/net.py:Class`, or one of "
+        "those `convscope models` lists.",
         show_default=False,
     ),
 ]
@@ -36,33 +36,72 @@ WeightsOption = Annotated[
     typer.Option(
         "--weights",
         "-w",
-        help="`default` (trained ones, downloaded if need be), a name torchvision gives them, "
-        "a `.safetensors` or state-dict file, or `none` for random weights.",
+        metavar="WHICH",
+        help="`default`: the trained ones, fetched if need be; a name of the library (`IMAGENET1K_V1`); "
+        "a `.safetensors` or state-dict file; `none`: random ones, with answers that mean nothing.",
     ),
 ]
 NormalizeOption = Annotated[
     bool,
     typer.Option(
-        "--normalize/--no-normalize",
-        help="Subtract the mean and divide by the standard deviation that belong to the weights; "
-        "without it the model sees numbers it was not trained on.",
+        "--no-normalize",
+        help="Leave out the mean and standard deviation that belong to the weights: the model then sees "
+        "numbers it was not trained on, and its answers change.",
     ),
 ]
 SizeOption = Annotated[
     int | None,
     typer.Option(
-        "--size", min=1, help="Side of the model's input in pixels, if not its own.", show_default=False
+        "--size",
+        min=1,
+        metavar="PIXELS",
+        help="Side of the model's input, if not its own.",
+        show_default=False,
     ),
 ]
-TopOption = Annotated[int, typer.Option("--top", min=1, help="How many answers to show.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the numbers as JSON.")]
+TopOption = Annotated[int, typer.Option("--top", min=1, metavar="N", help="How many answers to show.")]
+JsonOption = Annotated[
+    bool, typer.Option("--json", help="Print the numbers as JSON; what is not finite is null.")
+]
 
 
 def load(spec: str, weights: str = "default", normalize: bool = True, size: int | None = None) -> Model:
-    """The model a command was asked for, by the options every command has."""
+    """The model a command was asked for, by the options every command has.
+
+    Raises
+    ------
+    ModelError
+        If it cannot be built, or takes several inputs where the command line has one picture to give.
+    """
     from convscope.models import load_model
 
-    return load_model(spec, weights=weights, normalize=normalize, input_size=size)
+    loaded = load_model(spec, weights=weights, normalize=normalize, input_size=size)
+    _refuse_several_inputs(loaded)
+    return loaded
+
+
+def _refuse_several_inputs(model: Model) -> None:
+    from inspect import Parameter, signature
+
+    from convscope.errors import ModelError
+
+    variadic = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    try:
+        parameters = signature(model.module.forward).parameters.values()
+    except (TypeError, ValueError):
+        return
+    needed = [p.name for p in parameters if p.default is Parameter.empty and p.kind not in variadic]
+    if len(needed) > 1:
+        raise ModelError(
+            f"{model.card.name} needs {len(needed)} inputs ({', '.join(needed)}), and this command gives it "
+            "one picture",
+            hint=f"In Python: convscope.trace(model, ({', '.join(needed)})) takes them as tensors.",
+        )
+
+
+def remarks(notes: Iterable[str], *, said: bool) -> list[str]:
+    """The notes worth printing below answers: not again what their title has said of random weights."""
+    return [text for text in notes if not (said and text.startswith("random weights"))]
 
 
 @contextmanager
@@ -72,21 +111,60 @@ def step(what: str) -> Iterator[None]:
         yield
         return
     from rich.console import Console
+    from rich.text import Text
 
-    with Console(stderr=True).status(f"{what} ...", spinner="dots"):
+    with Console(stderr=True).status(Text(f"{clean(what)} ..."), spinner="dots"):
         yield
 
 
-def say(text: str = "") -> None:
-    """Print a line, escaping what the terminal cannot show."""
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding))
+def clean(text: str) -> str:
+    """``text`` with control characters spelled out: a name must not move the cursor of a terminal.
+
+    Examples
+    --------
+    >>> print(clean("a\\x1b[2Jb"))
+    a\\x1b[2Jb
+    """
+    if text.isprintable():
+        return text
+    from convscope.data.names import printable
+
+    return "\n".join(printable(line) for line in text.split("\n"))
+
+
+def _shown(text: str, stream: TextIO) -> str:
+    """``text`` in characters the stream can show."""
+    encoding = (stream.encoding or "utf-8").lower()
+    return clean(text) if encoding.startswith("utf") else clean(text).translate(_PLAIN)
+
+
+_PLAIN = str.maketrans(
+    {
+        "×": "x",
+        "─": "-",
+        "←": "<-",
+        "█": "#",
+        "·": "-",
+        "−": "-",
+        "Σ": "sum",
+        "✓": "ok:",
+        "✗": "NOT ok:",
+        "…": "...",
+    }
+    | dict.fromkeys("▏▎▍▌▋▊▉", "")
+)
+
+
+def say(text: str = "", *, strong: bool = False) -> None:
+    """Print a line of results, bold on a terminal if ``strong``."""
+    shown = _shown(text, sys.stdout)
+    print(f"\x1b[1m{shown}\x1b[0m" if strong and sys.stdout.isatty() else shown)
 
 
 def note(text: str) -> None:
     """Print a remark on stderr, where it does not mix with results."""
-    encoding = sys.stderr.encoding or "utf-8"
-    sys.stderr.write(f"note: {text}\n".encode(encoding, "backslashreplace").decode(encoding))
+    sys.stdout.flush()
+    print(_shown(f"note: {text}", sys.stderr), file=sys.stderr, flush=True)
 
 
 def print_json(value: Any) -> None:
