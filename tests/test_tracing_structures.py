@@ -149,7 +149,7 @@ def test_an_identity_of_an_in_place_chain_shows_the_value_it_passed_on() -> None
 
 def test_unknown_names_are_answered_with_the_nearest() -> None:
     trace = convscope.trace(torchvision.models.resnet18().eval(), batch(1, 3, 32, 32))
-    with pytest.raises(UnknownLayerError, match="no layer `layer1.0.conv3`") as caught:
+    with pytest.raises(UnknownLayerError, match=r"no layer `layer1\.0\.conv3`") as caught:
         trace["layer1.0.conv3"]
     assert {"layer1.0.conv1", "layer1.0.conv2"} <= set(caught.value.nearest)
     with pytest.raises(UnknownLayerError, match=r"no layer `layer9\.\*`"):
@@ -294,7 +294,8 @@ def test_a_net_of_plain_functions_shows_every_op() -> None:
     model = Functional()
     trace = full_check(model, batch(2, 3, 32, 32))
     assert [op.name for op in trace] == [
-        "input", "conv1", "tanh", "max_pool2d", "conv2", "tanh_1", "max_pool2d_1", "view", "fc1", "tanh_2", "fc2",
+        "input", "conv1", "tanh", "max_pool2d", "conv2", "tanh_1", "max_pool2d_1", "view",
+        "fc1", "tanh_2", "fc2",
     ]  # fmt: skip
     assert trace["max_pool2d"].attributes["kernel_size"] == (2, 2)
     assert trace["max_pool2d"].attributes["stride"] == (2, 2)
