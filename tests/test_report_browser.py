@@ -234,7 +234,7 @@ def test_hovering_a_cell_draws_its_receptive_field_on_the_photo(
 
 def test_a_layer_that_sees_everything_says_so(sight: Page) -> None:
     sight.look("avgpool")
-    assert sight.text(".caption") == "Every value sees the whole input"
+    assert sight.text(".caption") == "Every value may see the whole input"
 
 
 def test_vectors_are_a_picture_and_logits_a_plot_with_the_answers_names(

@@ -9,6 +9,8 @@ import { paintTile, tileFit } from "./paint.js";
 import { statistic } from "./statistics.js";
 
 const GAP = 4;
+/** Sides of a tile in CSS pixels: the largest with which all channels are in sight, else the last. */
+const SIDES = [180, 150, 128, 112, 96, 80, 68, 58, 46, 36];
 
 export class ChannelGrid {
   constructor(context) {
@@ -71,12 +73,18 @@ export class ChannelGrid {
     if (!this.layer || this.node.hidden || !this.view.clientWidth) return;
     const { rows, columns, channels } = this.layer;
     this.ratio = Math.max(1, Math.min(2, Math.round(devicePixelRatio)));
-    const wanted = channels > 600 ? 36 : channels > 160 ? 46 : channels > 12 ? 58 : 112;
-    this.fit = tileFit(rows, columns, wanted * this.ratio);
-    this.cellWidth = Math.max(20 * this.ratio, this.fit.width) + GAP * this.ratio;
-    this.cellHeight = Math.max(20 * this.ratio, this.fit.height) + GAP * this.ratio;
-    this.across = Math.max(1, Math.floor((this.view.clientWidth * this.ratio) / this.cellWidth));
-    const lines = Math.ceil(channels / this.across);
+    const width = this.view.clientWidth * this.ratio;
+    const height = this.view.clientHeight * this.ratio;
+    const sides = channels > 600 ? SIDES.slice(-1) : channels > 160 ? SIDES.slice(0, -1) : SIDES.slice(0, -2);
+    let lines = 0;
+    for (const side of sides) {
+      this.fit = tileFit(rows, columns, side * this.ratio);
+      this.cellWidth = Math.max(20 * this.ratio, this.fit.width) + GAP * this.ratio;
+      this.cellHeight = Math.max(20 * this.ratio, this.fit.height) + GAP * this.ratio;
+      this.across = Math.max(1, Math.floor(width / this.cellWidth));
+      lines = Math.ceil(channels / this.across);
+      if (lines * this.cellHeight <= height) break;
+    }
     this.spacer.style.blockSize = `${(lines * this.cellHeight) / this.ratio}px`;
     this.soon();
   }

@@ -49,7 +49,9 @@ export class PhotoPanel {
     this.box.setAttribute("d", boxPath(photo));
     this.casing.setAttribute("d", boxPath(photo));
     Object.assign(this.box.dataset, photo);
-    const what = node.view === "map" ? `${state.cell ? "Cell" : "Peak"} ${row}, ${column} sees ` : "Every value sees ";
+    // Without a field in closed form the op sees everything, or its windows are uneven.
+    const sees = node.field ? "sees" : "may see";
+    const what = node.view === "map" ? `${state.cell ? "Cell" : "Peak"} ${row}, ${column} ${sees} ` : `Every value ${sees} `;
     const size = `${input.bottom - input.top} × ${input.right - input.left} px of the input`;
     fill(this.caption, what, element("b", {}, whole || !node.field ? "the whole input" : size));
   }

@@ -37,6 +37,7 @@ export function spineRows(scene, isOpen) {
     const last = groups.get(name);
     if (last) {
       last.members.push(node.id);
+      if (last.group.output === null) last.node = node;
       continue;
     }
     const group = scene.groups.get(name);

@@ -8,8 +8,9 @@ import { pixelTable } from "./colors.js";
 import { spineRows } from "./rows.js";
 
 const THUMBS = 8;
-const THUMB_SIDE = 28;
-const THUMB_GAP = 3;
+/** In canvas pixels, of which the page shows two as one. */
+const THUMB_SIDE = 56;
+const THUMB_GAP = 6;
 
 /** Module types that say nothing of what they hold. */
 const CONTAINERS = new Set(["Sequential", "ModuleList", "ModuleDict", "BlockList"]);
@@ -53,7 +54,7 @@ export class SpinePanel {
     this.seen.disconnect();
     this.rows = spineRows(scene, (name) => state.isOpen(name));
     const lanes = laneLayout(this.rows, scene);
-    const pitch = Math.max(4, Math.min(12, 72 / lanes.width));
+    const pitch = Math.max(4, Math.min(12, 52 / lanes.width));
     this.graphWidth = Math.round(14 + lanes.width * pitch);
     this.node.style.setProperty("--graph", `${this.graphWidth}px`);
     this.elements = this.rows.map((row, index) => this.rowElement(row, lanes.rows[index], pitch));
