@@ -1,7 +1,13 @@
 """Pure arithmetic on tensors and numbers, known to no other room: windows, functions, rounding."""
 
 from convscope.numerics.functions import FUNCTIONS, Function
-from convscope.numerics.rounding import stored_tolerance, sum_tolerance, unit_roundoff, working_roundoff
+from convscope.numerics.rounding import (
+    rounded_to_infinity,
+    stored_tolerance,
+    sum_tolerance,
+    unit_roundoff,
+    working_roundoff,
+)
 from convscope.numerics.windows import adaptive_rows, gather, transposed_rows, window_rows
 
 __all__ = [
@@ -9,6 +15,7 @@ __all__ = [
     "Function",
     "adaptive_rows",
     "gather",
+    "rounded_to_infinity",
     "stored_tolerance",
     "sum_tolerance",
     "transposed_rows",

@@ -140,7 +140,7 @@ FUNCTIONS: dict[str, Function] = {
     "gelu": Function(lambda x, a: gelu(x, _get(a, "approximate", "none")), "x · Φ(x)"),
     "silu": Function(lambda x, a: x * sigmoid(x), "x / (1 + exp(−x))"),
     "sigmoid": Function(lambda x, a: sigmoid(x), "1 / (1 + exp(−x))"),
-    "logsigmoid": Function(lambda x, a: -softplus(-x, threshold=inf), "log(1 / (1 + exp(−x)))"),
+    "log_sigmoid": Function(lambda x, a: -softplus(-x, threshold=inf), "log(1 / (1 + exp(−x)))"),
     "tanh": Function(lambda x, a: tanh(x), "tanh(x)"),
     "hardswish": Function(lambda x, a: x * clip(x + 3, 0.0, 6.0) / 6, "x · min(max(0, x + 3), 6) / 6"),
     "hardsigmoid": Function(lambda x, a: clip(x + 3, 0.0, 6.0) / 6, "min(max(0, x + 3), 6) / 6"),

@@ -6,17 +6,34 @@ roundoff (Higham, "Accuracy and Stability of Numerical Algorithms", 2002, sectio
 long sums that is far more than ever happens: roundings go up as often as down, so the error
 grows with the square root of ``n`` (Higham and Mary, "A New Approach to Probabilistic
 Rounding Error Analysis", SIAM J. Sci. Comput. 41, 2019). The smaller of the two is used,
-the second with a constant that leaves a chance of about one in a million million.
+the second with a constant that also covers what is not by chance: sums of equal terms, whose
+roundings all go one way (5 sqrt(n) measured on a matrix-vector product of 25,088 equal terms,
+2 sqrt(n) on convolutions, against 1 sqrt(n) on random numbers). Poolings add one value after
+another, so for them the first bound is used as it is.
 """
 
 from __future__ import annotations
 
-from math import exp2, sqrt
+from math import copysign, exp2, inf, sqrt
 
 # Half the distance from 1 to the next number, and the smallest number above 0 kept exactly.
 _ROUNDOFF = {"float64": exp2(-53), "float32": exp2(-24), "bfloat16": exp2(-8), "float16": exp2(-11)}
 _SMALLEST = {"float64": exp2(-1022), "float32": exp2(-126), "bfloat16": exp2(-126), "float16": exp2(-24)}
+# Halfway between the largest number and the next there would be.
+_LARGEST = {"float32": exp2(128) - exp2(103), "bfloat16": exp2(128) - exp2(119), "float16": 65520.0}
 _LAMBDA = 7.5
+
+
+def rounded_to_infinity(value: float, dtype: str) -> float:
+    """The value, or infinity where it is beyond the largest number of ``dtype``.
+
+    Examples
+    --------
+    >>> rounded_to_infinity(70000.0, "float16"), rounded_to_infinity(70000.0, "float32")
+    (inf, 70000.0)
+    """
+    largest = _LARGEST.get(dtype, inf)
+    return value if not abs(value) > largest else copysign(inf, value)
 
 
 def unit_roundoff(dtype: str) -> float:
@@ -35,7 +52,9 @@ def working_roundoff(dtype: str) -> float:
     return _ROUNDOFF["float64"] if dtype == "float64" else _ROUNDOFF["float32"]
 
 
-def sum_tolerance(count: int, magnitude: float, result: float, dtype: str) -> float:
+def sum_tolerance(
+    count: int, magnitude: float, result: float, dtype: str, *, one_by_one: bool = False
+) -> float:
     """Largest difference to expect between a sum and the same sum as a network computed it.
 
     Parameters
@@ -48,6 +67,8 @@ def sum_tolerance(count: int, magnitude: float, result: float, dtype: str) -> fl
         The sum itself (computed here in float64, whose own rounding is allowed for).
     dtype
         Type of the network's result, ``"float32"``, ``"bfloat16"``, ...
+    one_by_one
+        Whether the terms are known to be added one after another, as poolings do.
 
     Returns
     -------
@@ -61,7 +82,7 @@ def sum_tolerance(count: int, magnitude: float, result: float, dtype: str) -> fl
     >>> round(sum_tolerance(2304, 100.0, 1.0, "float32"), 5)
     0.00215
     """
-    steps = min(count, _LAMBDA * sqrt(count)) + 1
+    steps = (count if one_by_one else min(count, _LAMBDA * sqrt(count))) + 1
     bound = steps * working_roundoff(dtype) * magnitude
     if dtype == "float64":
         bound *= 2

@@ -134,7 +134,7 @@ def spatial_axes(ops: Sequence[Op], index: int, output: int = 0) -> tuple[int, i
 def _input(shape: tuple[int, ...], ops: Sequence[Op]) -> tuple[tuple[int, int] | None, Field | None]:
     if len(shape) == 4:
         axes = (2, 3)
-    elif len(shape) == 3 and shape[0] in {1, 3, 4}:
+    elif len(shape) == 3 and shape[0] in {3, 4}:
         axes = (1, 2)
     else:
         return None, None

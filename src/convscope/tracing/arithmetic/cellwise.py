@@ -12,6 +12,8 @@ from convscope.tracing.arithmetic.result import Cell, Term
 
 # Vectorised exp, tanh and erf are off by up to a few units in the last place.
 _STEPS = 8
+# Computed by torch as several ops, each of which rounds to the narrow type.
+_IN_STEPS = frozenset(["softsign", "tanhshrink"])
 
 
 def function(reader: Reader) -> Draft:
@@ -21,7 +23,8 @@ def function(reader: Reader) -> Draft:
     image = reader.main()
     found = FUNCTIONS[reader.kind]
     x, cell = reader.at(image, reader.broadcast(image))
-    total = x if isnan(x) else _safely(lambda: found.apply(x, reader.attributes))
+    arguments = _stored(reader) if found.exact else reader.attributes
+    total = x if isnan(x) else _safely(lambda: found.apply(x, arguments))
     # Gates multiply x by something rounded near 0 or 1, so that x sets the size of the error.
     size = (
         abs(total)
@@ -32,6 +35,8 @@ def function(reader: Reader) -> Draft:
     if reader.kind == "sigmoid":
         rounding = _STEPS * working_roundoff(reader.dtype) * abs(total)
     stored = 0.0 if found.exact else stored_tolerance(total, reader.dtype, size)
+    if reader.kind in _IN_STEPS:
+        stored += _narrow(reader) * 2 * size
     shown = {k: float(v) for k, v in reader.attributes.items() if _is_number(v)}
     approximate = reader.attributes.get("approximate")
     formula = "x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))" if approximate == "tanh" else found.formula
@@ -39,6 +44,11 @@ def function(reader: Reader) -> Draft:
     return Draft(
         total, [term], formula, rounding + stored, None, {"x": x, **shown}, {"source": reader.name(image)}
     )
+
+
+def _stored(reader: Reader) -> dict[str, object]:
+    """The arguments, numbers as the network's type holds them: a limit of 0.3 is copied as that."""
+    return {k: reader.stored(v) if _is_number(v) else v for k, v in reader.attributes.items()}
 
 
 def _is_number(value: object) -> bool:
@@ -95,10 +105,22 @@ def add(reader: Reader) -> Draft:
     total = a * left + b * right
     magnitude = abs(a * left) + abs(b * right)
     tolerance = 2 * _unit(reader) * magnitude + stored_tolerance(total, reader.dtype)
+    tolerance += _lost(reader, "other") * abs(b) + _lost(reader, "alpha") * max(abs(left), abs(right))
     sign = "+" if b > 0 else "−"
     times = "" if alpha == 1 else f"{alpha:g} · "
     formula = f"other − {times}input" if reader.kind == "rsub" else f"input {sign} {times}other"
     return Draft(total, terms, formula, tolerance)
+
+
+def _narrow(reader: Reader) -> float:
+    """Unit roundoff of types that are stored narrower than they are computed, else 0."""
+    return unit_roundoff(reader.dtype) if reader.dtype in {"bfloat16", "float16"} else 0.0
+
+
+def _lost(reader: Reader, *roles: str) -> float:
+    """What a plain number loses when torch rounds it to the tensors' type first, as it sometimes does."""
+    given = [reader.attributes[r] for r in roles if isinstance(reader.attributes.get(r), float)]
+    return sum(abs(reader.stored(v) - v) for v in given) if _narrow(reader) else 0.0
 
 
 def _unit(reader: Reader) -> float:
@@ -112,7 +134,7 @@ def multiply(reader: Reader) -> Draft:
     kind = reader.kind
     if kind == "div" and reader.attributes.get("rounding_mode"):
         raise reader.cannot("the quotient is rounded to whole numbers")
-    if kind == "rdiv" or (kind == "pow" and "other" in reader.attributes):
+    if kind in {"rdiv", "rpow"}:
         left, left_cell, left_name, right, right_cell, right_name = (
             right,
             right_cell,
@@ -132,6 +154,12 @@ def multiply(reader: Reader) -> Draft:
     else:
         total, formula, steps = _safely(lambda: left**right), "base ^ exponent", 8.0 + 2 * abs(right)
     tolerance = steps * _unit(reader) * abs(total) if isfinite(total) else 0.0
+    plain = next(
+        (abs(reader.attributes[r]) for r in ("other", "exponent") if _is_number(reader.attributes.get(r))),
+        0.0,
+    )
+    if plain and isfinite(total):
+        tolerance += _lost(reader, "other", "exponent") / plain * abs(total) * max(1.0, abs(right))
     terms = [Term(left_name, left, left_cell, left), Term(right_name, right, right_cell, right)]
     return Draft(
         total, terms, formula, tolerance + stored_tolerance(total, reader.dtype) if isfinite(total) else 0.0
@@ -213,9 +241,6 @@ def softmax(reader: Reader) -> Draft:
     top = max(values)
     powers = [exp(v - top) for v in values] if isfinite(top) else [float("nan")] * len(values)
     divisor = fsum(powers)
-    sign = -1.0 if reader.kind == "softmin" else 1.0
-    if sign < 0:
-        raise reader.cannot("softmin is not covered")
     share = powers[place] / divisor
     unit = working_roundoff(reader.dtype)
     steps = _STEPS + abs(values[place] - top) + len(values) ** 0.5
@@ -228,6 +253,9 @@ def softmax(reader: Reader) -> Draft:
         tolerance = (steps + abs(values[place]) + abs(top)) * unit * total + stored_tolerance(
             total, reader.dtype
         )
+    # Along any axis but the last, the narrow types are rounded on the way.
+    away = abs(values[place] - top) if reader.kind == "log_softmax" else 0.0
+    tolerance += _narrow(reader) * 3 * (abs(total) + away)
     terms = [
         Term(
             f"input {i}",

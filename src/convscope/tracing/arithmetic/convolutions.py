@@ -47,7 +47,8 @@ def convolution(reader: Reader) -> Draft:
     magnitude = float(np.abs(products).sum()) + abs(bias or 0.0)
     count = int(inside.sum()) * inputs_each + (bias is not None)
     terms = []
-    flat = np.abs(products).reshape(inputs_each, -1)
+    # Where all products are 0 a real cell is named, not padding.
+    flat = np.where(inside, np.abs(products), -1.0).reshape(inputs_each, -1)
     best = flat.argmax(axis=1)
     for i in range(inputs_each):
         where = np.unravel_index(best[i], products.shape[1:])

@@ -7,7 +7,7 @@ from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from convscope.errors import NotKeptError, TraceError
-from convscope.numerics import FUNCTIONS
+from convscope.numerics import FUNCTIONS, rounded_to_infinity
 from convscope.tracing.arithmetic import cellwise, convolutions, moves, norms, pooling, products, resize
 from convscope.tracing.arithmetic.locate import cell_of, index_of, layout
 from convscope.tracing.arithmetic.reading import Draft, Reader
@@ -35,7 +35,7 @@ EXPLAINERS: dict[str, Callable[[Reader], Draft]] = {
     **dict.fromkeys(FUNCTIONS, cellwise.function),
     "prelu": cellwise.prelu,
     **dict.fromkeys(("add", "sub", "rsub"), cellwise.add),
-    **dict.fromkeys(("mul", "div", "rdiv", "pow"), cellwise.multiply),
+    **dict.fromkeys(("mul", "div", "rdiv", "pow", "rpow"), cellwise.multiply),
     **dict.fromkeys(("maximum", "minimum", "where", "masked_fill"), cellwise.choose),
     **dict.fromkeys(
         ("dropout", "dropout1d", "dropout2d", "dropout3d", "feature_dropout"),
@@ -145,7 +145,7 @@ def explain_value(
         kind=op.kind,
         dtype=reader.dtype,
         value=recorded,
-        total=draft.total,
+        total=rounded_to_infinity(draft.total, reader.dtype),
         terms=_sorted(draft),
         formula=draft.formula,
         tolerance=0.0 if isnan(draft.tolerance) else draft.tolerance,

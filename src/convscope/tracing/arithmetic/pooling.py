@@ -109,10 +109,15 @@ def _mean(reader: Reader, window: Window, divisor: int, formula: str = "Σ input
         total,
         terms,
         formula,
-        sum_tolerance(len(window) + 2, magnitude, total, reader.dtype) if isfinite(total) else 0.0,
+        _tolerance(reader, window, magnitude, total) if isfinite(total) else 0.0,
         quantities={"divisor": float(divisor)},
         more={"source": reader.name(reader.main())},
     )
+
+
+def _tolerance(reader: Reader, window: Window, magnitude: float, total: float) -> float:
+    pooled = "pool" in reader.kind
+    return sum_tolerance(len(window) + 2, magnitude, total, reader.dtype, one_by_one=pooled)
 
 
 def _sum(values: Sequence[float]) -> float:

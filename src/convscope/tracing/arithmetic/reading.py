@@ -134,6 +134,12 @@ class Reader:
         lag = len(self.shape) - len(operand.shape)
         return tuple(0 if n == 1 else self.index[i + lag] for i, n in enumerate(operand.shape))
 
+    def stored(self, number: float) -> float:
+        """A number as the output's type holds it."""
+        import torch
+
+        return float(torch.tensor(number, dtype=getattr(torch, self.dtype)))
+
     def cannot(self, why: str) -> TraceError:
         """The error that says this value is not explained, and why."""
         return TraceError(f"the arithmetic of `{self.op.name}` ({self.kind}) cannot be shown: {why}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -103,6 +104,8 @@ class Arithmetic:
         """Whether value and total differ by no more than rounding; two NaN or equal infinities agree."""
         if self.value == self.total or (self.value != self.value and self.total != self.total):
             return True
+        if not (isfinite(self.value) and isfinite(self.total)):
+            return False
         return abs(self.value - self.total) <= self.tolerance
 
     @property
