@@ -128,8 +128,8 @@ def replay(trace: Trace) -> int:
     def rebuild(x: Any) -> Any:
         if isinstance(x, Slot):
             return value(x)
-        if isinstance(x, tuple):
-            return tuple(rebuild(v) for v in x)
+        if isinstance(x, (tuple, list)):
+            return type(x)(rebuild(v) for v in x)
         if isinstance(x, dict):
             return {k: rebuild(v) for k, v in x.items()}
         return x

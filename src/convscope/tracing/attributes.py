@@ -58,7 +58,7 @@ def bind(event: Event) -> tuple[tuple[Operand, ...], dict[str, Any]]:
 def _slots(role: str, value: Any) -> Iterator[tuple[str, Slot]]:
     if isinstance(value, Slot):
         yield role, value
-    elif isinstance(value, tuple):
+    elif isinstance(value, (tuple, list)):
         for i, item in enumerate(value):
             yield from _slots(f"{role}.{i}", item)
     elif isinstance(value, dict):

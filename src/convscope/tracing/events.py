@@ -11,10 +11,14 @@ if TYPE_CHECKING:
     from convscope.tracing.plan import Plan
 
 
+Layout = tuple[int, tuple[int, ...]]
+"""Offset and strides of a tensor in its memory, in elements."""
+
+
 class Slot:
     """Stands for a tensor in the recorded arguments: where it came from, and its shape."""
 
-    __slots__ = ("constant", "event", "exact", "output", "parameter", "shape")
+    __slots__ = ("constant", "event", "exact", "layouts", "output", "parameter", "shape")
 
     def __init__(
         self,
@@ -24,6 +28,7 @@ class Slot:
         parameter: str | None = None,
         constant: Kept | None = None,
         exact: bool = True,
+        layouts: tuple[Layout, Layout] | None = None,
     ) -> None:
         self.shape = shape
         self.event = event
@@ -32,6 +37,8 @@ class Slot:
         self.constant = constant
         # Whether it is that very output, and not memory which that op wrote into through a view.
         self.exact = exact
+        # Of memory written through a view: where the written tensor and this one lie in it.
+        self.layouts = layouts
 
 
 class Kept:

@@ -105,6 +105,23 @@ class ModelGuard:
                     items = value.values() if isinstance(value, dict) else value
                     yield from (item for item in items if isinstance(item, Tensor))
 
+    def written(self) -> frozenset[str]:
+        """Names of the parameters and buffers whose memory the pass wrote into."""
+        return frozenset(self.tensors[key] for key in self._dirty if key in self.tensors)
+
+    def owned(self) -> set[int]:
+        """Where the memory begins of every tensor the model held before the pass."""
+        tensors = [tensor for tensor, _, _ in self._versions]
+        for _, attributes, _, _ in self._before:
+            for value in attributes.values():
+                items = value.values() if type(value) is dict else value
+                tensors += [
+                    item
+                    for item in (items if type(value) in (list, tuple, dict) else (value,))
+                    if isinstance(item, Tensor)
+                ]
+        return {t.untyped_storage().data_ptr() for t in tensors if t.layout is torch.strided}
+
     def all_named(self) -> Iterator[tuple[str, Tensor]]:
         """Every parameter and buffer with its qualified name."""
         return ((self.tensors[id(tensor)], tensor) for tensor, _, _ in self._versions)

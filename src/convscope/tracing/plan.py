@@ -66,6 +66,10 @@ _SILENT = frozenset(
 )
 # These hand out the memory itself: a later write through it is seen by nobody.
 _LEAKY = frozenset(["numpy", "__array__", "__dlpack__", "untyped_storage", "storage", "_typed_storage"])
+# These hand values to plain Python, where what becomes of them is seen by nobody.
+_READING = _LEAKY | {
+    "item", "tolist", "is_nonzero", "__bool__", "__int__", "__float__", "__index__", "__contains__",
+}  # fmt: skip
 _IN_PLACE_OPERATORS = frozenset(
     [
         "__iadd__",
@@ -110,12 +114,14 @@ class Plan:
     """What is known of one torch function.
 
     ``silent`` ones are not recorded. ``overwrites`` gives the tensors a call with these
-    arguments writes into; ``leaky`` ones expose the memory of their first argument.
+    arguments writes into; ``leaky`` ones expose the memory of their first argument, and
+    ``reads`` marks those that hand values to plain Python.
     """
 
     kind: str
     silent: bool = False
     leaky: bool = False
+    reads: bool = False
     overwrites: Callable[[tuple[Any, ...], Mapping[str, Any]], list[Tensor]] | None = None
 
 
@@ -190,9 +196,9 @@ def make_plan(function: Any) -> Plan:
         attribute = getattr(getattr(function, "__self__", None), "__name__", "")
         return Plan(f"set_{attribute}", silent=attribute != "data", overwrites=_first)
     if name in _LEAKY:
-        return Plan(name, silent=True, leaky=True)
+        return Plan(name, silent=True, leaky=True, reads=True)
     if name in _SILENT or name.startswith(("is_", "_has_")):
-        return Plan(name, silent=True)
+        return Plan(name, silent=True, reads=name in _READING)
     schema = getattr(function, "_schema", None)
     if schema is not None or isinstance(function, torch._ops.OpOverloadPacket):
         base = name.split(".")[0]

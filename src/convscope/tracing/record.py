@@ -36,6 +36,9 @@ class Recording:
 
     ``stale`` counts kept values that a function overwrote without saying so; record again
     with ``careful=True`` where it is not 0. ``marks`` tells later whether a parameter was changed since.
+    What the events do not tell is noted beside them: ``reads`` are the ``(event, output)`` pairs
+    whose values went to plain Python, ``loose`` the events that got a tensor of unknown origin,
+    ``overwritten`` the names of parameters and buffers written into (and given back).
     """
 
     output: Any
@@ -45,6 +48,9 @@ class Recording:
     seconds: float
     stale: int
     marks: Mapping[str, Mark]
+    reads: frozenset[tuple[int, int]] = frozenset()
+    loose: tuple[int, ...] = ()
+    overwritten: frozenset[str] = frozenset()
 
 
 def record(
@@ -100,7 +106,18 @@ def record(
         for observer in observers:
             observer.finish()
     marks = {name: mark(tensor) for name, tensor in guard.all_named()}
-    return Recording(output, recorder.events, recorder.calls, stopped, seconds, stale, marks)
+    return Recording(
+        output,
+        recorder.events,
+        recorder.calls,
+        stopped,
+        seconds,
+        stale,
+        marks,
+        reads=frozenset(recorder.reads),
+        loose=tuple(recorder.loose),
+        overwritten=guard.written(),
+    )
 
 
 def _arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -24,7 +24,7 @@ from torch.overrides import TorchFunctionMode
 
 from convscope.errors import TraceError
 from convscope.tracing.derive import Derived, derive
-from convscope.tracing.events import Call, Event, Kept, Slot
+from convscope.tracing.events import Call, Event, Kept, Layout, Slot
 from convscope.tracing.guard import ModelGuard
 from convscope.tracing.observers import Observer
 from convscope.tracing.plan import KEEP_IF_UNCHANGED, Plan, make_plan, tensors_in
@@ -72,6 +72,9 @@ class Recorder(TorchFunctionMode):
         self._leaked: set[int] = set()
         self._overwritten = 0
         self.failed_in = ""
+        self.reads: set[tuple[int, int]] = set()
+        self.loose: list[int] = []
+        self._owned: set[int] | None = None
 
     # -- around the pass ---------------------------------------------------------------
 
@@ -198,6 +201,8 @@ class Recorder(TorchFunctionMode):
             plan = _plans[function] = make_plan(function)
         kwargs = kwargs or {}
         if plan.silent:
+            if plan.reads:
+                self._note_reads(args)
             if plan.leaky and args and isinstance(args[0], Tensor):
                 self.before_write([args[0]])
                 self._leaked.add(_storage(args[0]))
@@ -215,6 +220,7 @@ class Recorder(TorchFunctionMode):
             if id(tensor) not in self._parameters and not any(tensor is t for t in outputs):
                 outputs.append(tensor)
         if not outputs:
+            self._note_reads((*args, *kwargs.values()))
             return result
         if (
             not written
@@ -318,7 +324,8 @@ class Recorder(TorchFunctionMode):
             if other is None or other is tensor or _storage(other) != storage or not _overlap(other, tensor):
                 continue
             if not any(other is o for o in outputs):
-                event.extra.append(Slot(other.shape, source, max(number, 0)))
+                layouts = (_layout(tensor), _layout(other))
+                event.extra.append(Slot(other.shape, source, max(number, 0), layouts=layouts))
                 found.append(other)
         return found
 
@@ -402,12 +409,24 @@ class Recorder(TorchFunctionMode):
             kept: list[Kept | Derived | None] = []
             self.keep(kept, 0, value)
             self._foreign.add(_storage(value))
+            if self._owned is None:
+                self._owned = self.guard.owned()
+            if _storage(value) not in self._owned:
+                self.loose.append(len(self.events))
             return Slot(value.shape, constant=kept[0])
-        if isinstance(value, (list, tuple)):
+        if isinstance(value, list):  # indexing tells a list from a tuple
+            return [self._slot(v) for v in value]
+        if isinstance(value, tuple):
             return tuple([self._slot(v) for v in value])
         if isinstance(value, dict):
             return {k: self._slot(v) for k, v in value.items()}
         return value
+
+    def _note_reads(self, values: Sequence[Any]) -> None:
+        for tensor in tensors_in(values):
+            source = self._source(tensor)
+            if source is not None:
+                self.reads.add((source[0].index, source[1]))
 
     def _reread(
         self, tensor: Tensor, source: tuple[ref[Tensor], Event, int]
@@ -430,6 +449,10 @@ class Recorder(TorchFunctionMode):
 def _storage(tensor: Tensor) -> int:
     """Where the memory of a tensor begins; 0 where it has no single piece of it (sparse)."""
     return tensor.untyped_storage().data_ptr() if tensor.layout is torch.strided else 0
+
+
+def _layout(tensor: Tensor) -> Layout:
+    return tensor.storage_offset(), tensor.stride()
 
 
 def _overlap(a: Tensor, b: Tensor) -> bool:

@@ -1,0 +1,6 @@
+"""What-ifs over a trace: layers switched off, a box of the photo asked about, classes attributed."""
+
+from convscope.explain.edits import Edit
+from convscope.explain.running import EditedTrace, rerun
+
+__all__ = ["Edit", "EditedTrace", "rerun"]
