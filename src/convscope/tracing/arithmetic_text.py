@@ -22,7 +22,7 @@ def format_arithmetic(arithmetic: Arithmetic, *, terms: int = 12) -> str:
     0 · relu · channel 0 · row 0, column 0
       max(0, x)
         x = -2
-      sum  0
+      sum   0
       model 0  ✓ equal
     """
     cell = arithmetic.cell
@@ -36,7 +36,7 @@ def format_arithmetic(arithmetic: Arithmetic, *, terms: int = 12) -> str:
     lines += _term_lines(arithmetic, terms)
     if arithmetic.bias is not None:
         lines.append(f"    {arithmetic.bias:+.7g}  bias")
-    lines.append(f"  sum  {arithmetic.total:.9g}")
+    lines.append(f"  sum   {arithmetic.total:.9g}")
     lines.append(f"  model {arithmetic.value:.9g}  {_verdict(arithmetic)}")
     if cell.batch:
         lines[0] += f" · batch entry {cell.batch}"
