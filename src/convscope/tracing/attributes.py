@@ -6,7 +6,7 @@ pairs (rows, columns), whatever form they were given in.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -42,7 +42,7 @@ def bind(event: Event) -> tuple[tuple[Operand, ...], dict[str, Any]]:
     names = argument_names(event.function) if event.function is not None else ()
     operands: list[Operand] = []
     attributes: dict[str, Any] = {}
-    given = [(names[i] if i < len(names) else str(i), value) for i, value in enumerate(event.args)]
+    given = [(_role(names, i, value), value) for i, value in enumerate(event.args)]
     for role, value in [*given, *event.kwargs.items()]:
         found = list(_slots(role, value))
         if found:
@@ -53,6 +53,12 @@ def bind(event: Event) -> tuple[tuple[Operand, ...], dict[str, Any]]:
     if event.kind in _SHAPED:
         attributes.update(_windows(event.kind, operands, attributes))
     return tuple(operands), attributes
+
+
+def _role(names: Sequence[str], place: int, value: Any) -> str:
+    name = names[place] if place < len(names) else str(place)
+    # `x.max(1)` is documented as `max(input, out=None)`: a number there is an axis.
+    return "dim" if name == "out" and isinstance(value, (int, tuple)) else name
 
 
 def _slots(role: str, value: Any) -> Iterator[tuple[str, Slot]]:
