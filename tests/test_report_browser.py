@@ -232,6 +232,37 @@ def test_hovering_a_cell_draws_its_receptive_field_on_the_photo(
         assert float(text.replace("≈ ", "").replace("−", "-")) == pytest.approx(value, rel=5e-3)
 
 
+def test_hovering_a_tile_of_the_grid_names_its_channel_and_draws_its_field(
+    sight: Page, scene: SyntheticScene
+) -> None:
+    sight.look("maxpool")
+    node = node_named(scene, "maxpool")
+    left, above = sight.get("[viewer.grid.corner(6).left, viewer.grid.corner(6).above]")
+    grow, shrink = sight.get("[viewer.grid.fit.grow, viewer.grid.fit.shrink]")
+    assert shrink == 1
+    sight.point(".tiles", left + 30 * grow + grow // 2, above + 12 * grow + grow // 2)
+    assert sight.text(".grid .tip").startswith("channel 6, largest ")
+    image, field = scene.manifest["image"], node["field"]
+    top = image["offset"][0] + image["scale"][0] * (field["start"][0] + 12 * field["stride"][0])
+    side = image["offset"][1] + image["scale"][1] * (field["start"][1] + 30 * field["stride"][1])
+    shown = sight.get("{...root.querySelector('#field-box').dataset}")
+    assert [float(shown["top"]), float(shown["left"])] == pytest.approx([top, side])
+    assert sight.text(".readout .where") == "channel 6, row 12, column 30"
+
+
+def test_on_a_narrow_page_the_photo_stands_by_the_map(page: Page, report: Path) -> None:
+    inset = "getComputedStyle(root.querySelector('.inset')).display"
+    page.open(report)
+    assert page.get(inset) == "none"
+    page.resize(400, 850)
+    try:
+        assert page.get(inset) == "block"
+        path = page.get("[...root.querySelectorAll('.frame .field')].map(box => box.getAttribute('d'))")
+        assert path[0] == path[1] != ""
+    finally:
+        page.resize(1440, 900)
+
+
 def test_a_layer_that_sees_everything_says_so(sight: Page) -> None:
     sight.look("avgpool")
     assert sight.text(".caption") == "Every value may see the whole input"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 from typing import Any
@@ -103,7 +104,8 @@ class Page:
             selector,
         )
         actions = ActionChains(self.driver, duration=0)
-        actions.w3c_actions.pointer_action.move_to_location(round(box[0] + x), round(box[1] + y))
+        # A mouse stands on whole pixels; rounding up keeps it inside a cell of one pixel.
+        actions.w3c_actions.pointer_action.move_to_location(math.ceil(box[0] + x), math.ceil(box[1] + y))
         if click:
             actions.click()
         actions.perform()

@@ -41,6 +41,7 @@ export class ConvscopeViewer extends HTMLElement {
     this.vector = new VectorGlass(context);
     this.grid = new ChannelGrid(context);
     this.photo = new PhotoPanel(context);
+    this.glass.stage.append(this.photo.inset.node);
     this.head = new LayerHead(context);
     this.search = new SearchBox(context);
     this.layOut(context);

@@ -47,33 +47,42 @@ async function valuesOf(id, store, known) {
   return values;
 }
 
+/** Each takes the values of its inputs and gives new ones. */
 const RULES = {
-  affine([values], rule, before, after) {
-    const cells = (values.length * 8) / after.length;
-    return values.map((value, place) => {
-      if (place % cells === 0) setAffine(before, after, place / cells);
-      return value * affine.factor + affine.shift;
-    });
+  affine([before], rule, statsBefore, stats) {
+    const values = new Float32Array(before.length);
+    const channels = stats.length / 8;
+    const cells = values.length / channels;
+    for (let channel = 0; channel < channels; channel += 1) {
+      const [factor, shift] = affineOf(statsBefore, stats, channel);
+      const end = (channel + 1) * cells;
+      for (let place = channel * cells; place < end; place += 1) values[place] = before[place] * factor + shift;
+    }
+    return values;
   },
-  clamp([values], { low, high }) {
+  clamp([before], { low, high }) {
+    const values = new Float32Array(before.length);
     const floor = low ?? -Infinity;
     const ceiling = high ?? Infinity;
-    return values.map((value) => Math.min(ceiling, Math.max(floor, value)));
+    for (let place = 0; place < values.length; place += 1) values[place] = Math.min(ceiling, Math.max(floor, before[place]));
+    return values;
   },
-  sum: ([values, others]) => values.map((value, place) => value + others[place]),
+  sum([one, other]) {
+    const values = new Float32Array(one.length);
+    for (let place = 0; place < values.length; place += 1) values[place] = one[place] + other[place];
+    return values;
+  },
 };
 
-const affine = { factor: 1, shift: 0 };
-
-/** What turns one channel's statistics into the other's: ends give the size, the mean the sign. */
-function setAffine(before, after, channel) {
+/** Factor and shift that turn one channel's statistics into the other's: ends give the size, the mean the sign. */
+function affineOf(before, after, channel) {
   const [low, high, mean] = ["minimum", "maximum", "mean"].map((name) => statistic(before, channel, name));
   const [newLow, newHigh, newMean] = ["minimum", "maximum", "mean"].map((name) => statistic(after, channel, name));
   const size = high > low ? (newHigh - newLow) / (high - low) : 0;
   const upright = Math.abs(newLow + (mean - low) * size - newMean);
   const turned = Math.abs(newHigh - (mean - low) * size - newMean);
-  affine.factor = turned < upright ? -size : size;
-  affine.shift = newMean - mean * affine.factor;
+  const factor = turned < upright ? -size : size;
+  return [factor, newMean - mean * factor];
 }
 
 /** Values of the channels that are there as bytes: those named, or all. */

@@ -31,7 +31,7 @@ export class MapGlass {
     this.node = element("section", { class: "glass", "aria-label": "the channel" },
       element("header", {}, this.title, this.said, button("‹", "previous channel ([)", -1), button("›", "next channel (])", 1)),
       element("div", { class: "bench" },
-        element("div", { class: "stage" }, this.plate, this.readout),
+        (this.stage = element("div", { class: "stage" }, this.plate, this.readout)),
         element("div", { class: "numbers" }, this.table, this.histogram, this.histogramNote, this.filter)));
     context.state.addEventListener("point", () => this.point());
     context.state.addEventListener("change", ({ detail }) => {
