@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import convscope
+from convscope.errors import TraceError
 from tracing_oracles import check_graph, check_leaves, clone_hooks, replay, same
 
 
@@ -438,3 +439,35 @@ def test_freed_views_do_not_confuse_a_trace_that_keeps_little() -> None:
     assert [op.inputs for op in some] == [op.inputs for op in whole]
     assert same(some["add_3"].value, whole["add_3"].value)
     assert same(some["tanh"].value, whole["tanh"].value)
+
+
+def chain() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Flatten()).eval()
+
+
+def test_values_first_read_in_inference_mode_are_ordinary_tensors() -> None:
+    trace = convscope.trace(chain(), batch())
+    with torch.inference_mode():
+        values = [op.value for op in trace]
+    assert not any(v.is_inference() for v in values)
+
+
+def test_writing_into_the_output_reaches_no_recorded_value() -> None:
+    trace = convscope.trace(chain(), batch())
+    kept = [op.value.clone() for op in trace]
+    again = convscope.trace(trace.model, batch())
+    again.output.fill_(7)
+    assert all(same(op.value, value) for op, value in zip(again, kept, strict=True))
+
+
+def test_a_value_is_never_computed_from_one_the_user_has_written_into() -> None:
+    net, x = chain(), batch()
+    expected = convscope.trace(net, x)["1"].value
+    trace = convscope.trace(net, x)
+    trace["0"].value[0, 0, 0, 0] += 1
+    with pytest.raises(TraceError, match=r"a recorded value was written into, so that `1\."):
+        _ = trace["1"].value
+    trace = convscope.trace(net, x)
+    assert same(trace["1"].value, expected)
+    trace["1"].value[0, 0, 0, 0] = -1
+    assert same(convscope.trace(net, x)["2"].value, expected.relu())

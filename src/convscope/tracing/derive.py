@@ -57,19 +57,33 @@ class Derived:
         assert self._tensor is not None
         return self._tensor
 
+    @property
+    def untouched(self) -> bool:
+        """Whether nobody has written into the value since it was computed, as far as torch counts."""
+        return self.tensor.is_inference() or self.tensor._version == self.version
+
     def _compute(self) -> None:
         if self._tensor is not None:
             return
-        with torch.no_grad(), torch._C.DisableTorchFunction():  # type: ignore[attr-defined]
+        if not all(v.untouched for v in self._inputs):
+            raise TraceError(
+                f"a recorded value was written into, so that `{self._name}`, which is computed from it when "
+                "asked for, is lost",
+                hint="Clone a value before changing it: trace[...].value.clone().",
+            )
+        # Wherever it is first asked for, it must be a tensor that can be used anywhere.
+        plain = torch.inference_mode(False)
+        with plain, torch.no_grad(), torch._C.DisableTorchFunction():  # type: ignore[attr-defined]
             found = self._function(*(v.tensor for v in self._inputs))
             seen = witness(found)
         same = (seen == self._witness) | (seen.isnan() & self._witness.isnan())
         if seen.dtype != self._witness.dtype or not bool(same.all()):
             raise TraceError(
                 f"`{self._name}` could not be computed again exactly as the network computed it",
-                hint="Trace with careful=True, which stores every value.",
+                hint="Was a value of the trace written into? Clone it first: trace[...].value.clone().",
             )
         self._tensor = found
+        self.version = 0 if found.is_inference() else found._version
 
 
 def witness(tensor: Tensor) -> Tensor:

@@ -51,6 +51,17 @@ class Kept:
         self.version = version
         self.alias = alias
 
+    def copy(self) -> None:
+        """Become independent of the memory it was an alias of."""
+        self.tensor = self.tensor.clone()
+        self.alias = False
+        self.version = 0
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nobody has written into the value since it was kept, as far as torch counts."""
+        return self.tensor.is_inference() or self.tensor._version == self.version
+
 
 class Event:
     """One torch function call, as observers meet it.

@@ -102,7 +102,7 @@ def record(
             raise _forward_error(recorder, error) from error
         seconds = perf_counter() - began
         stale = recorder.stale()
-        recorder.let_go()
+        recorder.let_go(output)
         for observer in observers:
             observer.finish()
     marks = {name: mark(tensor) for name, tensor in guard.all_named()}

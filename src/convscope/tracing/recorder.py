@@ -311,8 +311,7 @@ class Recorder(TorchFunctionMode):
             self.guard.before_write(storage)
             for kept in self._guarded.pop(storage, ()):
                 self._overwritten += _version(kept.tensor) != kept.version
-                kept.tensor = kept.tensor.clone()
-                kept.alias = False
+                kept.copy()
 
     def _also_written(self, tensor: Tensor, event: Event, outputs: Sequence[Tensor]) -> list[Tensor]:
         """Other living tensors in the memory that ``event`` wrote through ``tensor``: they changed too."""
@@ -334,16 +333,16 @@ class Recorder(TorchFunctionMode):
         unseen = sum(_version(k.tensor) != k.version for kept in self._guarded.values() for k in kept)
         return self._overwritten + unseen
 
-    def let_go(self) -> None:
+    def let_go(self, output: Any) -> None:
         """Copy the kept values that live in memory of others, who may write there after the pass.
 
-        Such are the inputs, the weights, tensors made elsewhere, and what the model keeps for itself.
+        Such are the inputs, the output, the weights, tensors made elsewhere, and what the model
+        keeps for itself.
         """
-        owners = {_storage(tensor) for tensor in self.guard.alive()}
+        owners = {_storage(tensor) for tensor in (*self.guard.alive(), *tensors_in(output))}
         for storage in (owners | self._foreign) & self._guarded.keys():
             for kept in self._guarded.pop(storage):
-                kept.tensor = kept.tensor.clone()
-                kept.alias = False
+                kept.copy()
 
     # -- names and sources -----------------------------------------------------------------
 
