@@ -1,0 +1,90 @@
+"""How the server says that something cannot be done: one form for every error."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from convscope.errors import ConvscopeError, ImageError, UnknownLayerError, UnknownModelError, UsageError
+
+
+class PageError(ConvscopeError):
+    """A request that cannot be answered; ``status`` and ``code`` say why.
+
+    ``retry_after`` is in seconds, where coming again may help.
+    """
+
+    def __init__(
+        self, status: int, code: str, message: str, *, hint: str = "", retry_after: int | None = None
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
+        self.code = code
+        self.retry_after = retry_after
+
+
+def busy(what: str, seconds: int = 1) -> PageError:
+    """Too much is waiting already."""
+    return PageError(
+        503, "busy", f"too many {what} are waiting already", hint="Try again soon.", retry_after=seconds
+    )
+
+
+def unknown(what: str) -> PageError:
+    """No such thing, or no longer."""
+    return PageError(404, f"no_such_{what}", f"there is no such {what}, or it is no longer kept")
+
+
+def error_body(code: str, message: str, hint: str = "") -> dict[str, Any]:
+    """The body of every error.
+
+    Examples
+    --------
+    >>> error_body("busy", "too many looks are waiting already")["error"]["code"]
+    'busy'
+    """
+    return {"error": {"code": code, "message": message, "hint": hint}}
+
+
+def error_bytes(code: str, message: str, hint: str = "") -> bytes:
+    """The same as UTF-8 text."""
+    return json.dumps(error_body(code, message, hint)).encode()
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """Code, sentence, hint and status of an error as it travels from a worker.
+
+    What convscope did not raise on purpose is told by its class alone, since its text may hold anything.
+
+    Examples
+    --------
+    >>> describe(UsageError("`top` must be at least 0; got -1"))["status"]
+    422
+    """
+    if isinstance(error, PageError):
+        found = {"code": error.code, "status": error.status}
+    elif isinstance(error, ImageError):
+        found = {"code": error.code, "status": 422}
+    elif isinstance(error, (UnknownModelError, UnknownLayerError)):
+        found = {"code": _code(error), "status": 404}
+    elif isinstance(error, ConvscopeError):
+        found = {"code": _code(error), "status": 422}
+    elif isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        return {
+            "code": "memory",
+            "status": 422,
+            "message": "this needs more memory than is allowed",
+            "hint": "",
+        }
+    else:
+        kind = type(error).__name__
+        return {"code": "failed", "status": 422, "message": f"this failed with {kind}", "hint": ""}
+    return {**found, "message": error.message, "hint": error.hint}
+
+
+def _code(error: ConvscopeError) -> str:
+    own = getattr(error, "code", None)
+    if isinstance(own, str):
+        return own
+    words = type(error).__name__.removesuffix("Error")
+    return "".join(f"_{c.lower()}" if c.isupper() else c for c in words).lstrip("_")

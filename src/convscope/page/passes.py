@@ -1,0 +1,137 @@
+"""Models and recorded passes as the model worker keeps them: the most recently used, within a bound."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy
+
+from convscope.errors import ConvscopeError
+from convscope.page.answers import PageError
+from convscope.tracing import Observer, trace
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from convscope.models import Model
+    from convscope.page.worker import Line
+    from convscope.tracing import Trace
+    from convscope.tracing.events import Event
+
+#: Share of a look at which the pass begins and ends; before it the model is loaded, after it drawn.
+PASS_BEGINS, PASS_ENDS = 0.1, 0.7
+_TOLD_EVERY = 0.02
+
+
+class GivenUp(ConvscopeError):
+    """Nobody wants the answer any more."""
+
+
+class Watch(Observer):
+    """Tells how far a pass is, and ends it when nobody wants it any more."""
+
+    def __init__(self, line: Line, expected: int) -> None:
+        self._line = line
+        self._expected = max(1, expected)
+        self._told = 0.0
+        self.count = 0
+
+    def on_op(self, event: Event, output: int, value: Tensor) -> None:
+        """Count an op."""
+        self.count += output == 0
+        if self._line.cancelled():
+            raise GivenUp("this was given up")
+        share = min(1.0, self.count / self._expected)
+        if share >= self._told + _TOLD_EVERY:
+            self._told = share
+            fraction = PASS_BEGINS + (PASS_ENDS - PASS_BEGINS) * share
+            self._line.emit({"stage": "running", "fraction": fraction})
+
+
+class Passes:
+    """Models and passes, at most ``limit`` bytes of them, the one in use always.
+
+    A pass is named by what made it (model, photo, what is switched off), so that asking for the same
+    again costs nothing.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._models: OrderedDict[str, Model] = OrderedDict()
+        self._passes: OrderedDict[str, Trace] = OrderedDict()
+        self._sizes: dict[str, int] = {}
+        self._ops: dict[str, int] = {}
+
+    @property
+    def size(self) -> int:
+        """Bytes of the recorded values and of the models, at most."""
+        return sum(self._sizes.values())
+
+    def model(self, told: dict[str, Any]) -> Model:
+        """The model of a description, loaded if need be."""
+        key = _key("model", told)
+        if key not in self._models:
+            from convscope.models import load_model
+
+            self._models[key] = load_model(
+                told["spec"], weights=told["weights"], normalize=told["normalize"], input_size=told["size"]
+            )
+            tensors = [*self._models[key].module.parameters(), *self._models[key].module.buffers()]
+            self._sizes[key] = sum(t.numel() * t.element_size() for t in tensors)
+            self._make_room(keep={key})
+        self._models.move_to_end(key)
+        return self._models[key]
+
+    def find(self, spec: dict[str, Any], photo: dict[str, Any], pixels: bytes, line: Line) -> Trace:
+        """The pass of a description, recorded if need be.
+
+        Raises
+        ------
+        PageError
+            With the code ``pass_missing``, if it has to be recorded and the photo did not come along.
+        """
+        plain = _key("pass", {**spec, "edits": []})
+        if plain not in self._passes:
+            if not pixels:
+                raise PageError(409, "pass_missing", "the pass is to be recorded again")
+            self._keep(plain, self._record(spec["model"], photo, pixels, line))
+        self._passes.move_to_end(plain)
+        found = self._passes[plain]
+        model_key = _key("model", spec["model"])
+        self._make_room(keep={plain, model_key})
+        return found
+
+    def _record(self, told: dict[str, Any], photo: dict[str, Any], pixels: bytes, line: Line) -> Trace:
+        from convscope.data import Picture
+
+        line.emit({"stage": "loading", "fraction": 0.02})
+        model = self.model(told)
+        line.emit({"stage": "running", "fraction": PASS_BEGINS})
+        array = numpy.frombuffer(pixels, numpy.uint8).reshape(photo["height"], photo["width"], 3)
+        picture = Picture(array, photo["name"], "bytes", tuple(photo["notes"]))
+        key = _key("model", told)
+        watch = Watch(line, self._ops.get(key) or 2 * sum(1 for _ in model.module.modules()))
+        recorded = trace(model, picture, observers=[watch])
+        self._ops[key] = len(recorded.ops)
+        return recorded
+
+    def _keep(self, key: str, recorded: Trace) -> None:
+        self._passes[key] = recorded
+        # Values that are worked out when asked for count as if they all had been.
+        self._sizes[key] = 4 * sum(prod(shape) for op in recorded.ops for shape in op.shapes)
+
+    def _make_room(self, keep: set[str]) -> None:
+        for kept in (self._passes, self._models):
+            for key in list(kept):
+                if self.size <= self._limit:
+                    return
+                if key not in keep:
+                    del kept[key]  # type: ignore[attr-defined]
+                    del self._sizes[key]
+
+
+def _key(kind: str, told: dict[str, Any]) -> str:
+    return f"{kind} {json.dumps(told, sort_keys=True)}"

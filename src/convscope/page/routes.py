@@ -1,0 +1,201 @@
+"""The interface under ``/api``: what each request does."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Annotated, Any
+from urllib.parse import unquote
+
+from fastapi import APIRouter, Body, Path, Query, Request
+from pydantic import TypeAdapter, ValidationError
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from convscope.page.answers import PageError
+from convscope.page.bodies import LookBody, SampleBody
+from convscope.page.looks import Look, Spec
+from convscope.page.sample_photos import read_sample, sample_names
+from convscope.page.web import BINARY, JSON, WORTH_PACKING, pack, packed_response, packs, state_of
+
+router = APIRouter(prefix="/api")
+
+Key = Annotated[str, Path(max_length=64)]
+Number = Annotated[int, Query(ge=0, le=1 << 30)]
+
+
+@router.get("/health")
+async def health() -> Mapping[str, bool]:
+    """Whether the server answers."""
+    return {"ok": True}
+
+
+@router.get("/models")
+async def models(
+    request: Request,
+    search: Annotated[str, Query(max_length=100)] = "",
+    limit: Annotated[int, Query(ge=1, le=5000)] = 200,
+) -> list[dict[str, Any]]:
+    """Models whose name contains ``search``, those of the command line first."""
+    return state_of(request).catalog.entries(search)[:limit]
+
+
+@router.get("/start")
+async def start(request: Request) -> dict[str, Any]:
+    """What the page begins with, and the bounds everything is held to."""
+    state = state_of(request)
+    await state.loaded.wait()
+    bounds = state.settings.bounds
+    photos = [state.photos.get(key).as_dict() for key in state.given if state.photos.has(key)]
+    return {
+        "models": [
+            {"id": entry["id"], "name": entry["name"]}
+            for entry in state.catalog.entries("")[: len(state.catalog.given)]
+        ],
+        "photos": photos,
+        "default_model": state.catalog.default,
+        "default_photo": photos[0]["id"] if photos else None,
+        "samples": list(sample_names()),
+        "limits": {
+            "upload_bytes": bounds.upload_bytes,
+            "photos": bounds.photos,
+            "photo_bytes": bounds.photo_bytes,
+            "looks": bounds.looks,
+            "look_bytes": bounds.look_bytes,
+            "trace_bytes": bounds.trace_bytes,
+            "waiting": bounds.waiting,
+        },
+    }
+
+
+@router.post(
+    "/photos",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                BINARY: {"schema": {"type": "string", "format": "binary"}},
+                JSON: {"schema": {"$ref": "#/components/schemas/SampleBody"}},
+            },
+        }
+    },
+)
+async def add_photo(request: Request) -> dict[str, Any]:
+    """Take a photo: the bytes of a picture file, its name in ``X-Name``; or the name of a sample."""
+    photos = state_of(request).photos
+    # Before the body is read: those who have no place are told so, not held in memory.
+    with photos.admit():
+        body = b"".join([chunk async for chunk in request.stream()])
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind == JSON:
+            name = _sample_body(body).sample
+            body = read_sample(name)
+        else:
+            name = unquote(request.headers.get("x-name", ""), errors="replace") or "photo"
+        return (await photos.add(body, name)).as_dict()
+
+
+def _sample_body(body: bytes) -> SampleBody:
+    try:
+        return TypeAdapter(SampleBody).validate_json(body)
+    except ValidationError:
+        raise PageError(422, "invalid", 'the body must be {"sample": NAME}') from None
+
+
+@router.get("/photos/{photo}")
+async def get_photo(request: Request, photo: Key) -> Response:
+    """A photo, written anew as PNG; at most 2,048 pixels a side."""
+    return Response(await state_of(request).photos.png(photo), media_type="image/png")
+
+
+@router.post("/looks", status_code=202)
+async def add_look(request: Request, body: Annotated[LookBody, Body()]) -> dict[str, str]:
+    """Begin to look at a photo through a model."""
+    state = state_of(request)
+    photo = state.photos.get(body.photo)
+    model = state.catalog.find(body.model, body.weights, body.normalize)
+    return {"id": state.looks.start(Spec(model, photo.key)).key}
+
+
+@router.get("/looks/{look}/progress")
+async def progress(request: Request, look: Key) -> StreamingResponse:
+    """Lines of JSON that say how far a look is; the last one is ``done`` or an error."""
+    looks = state_of(request).looks
+    return StreamingResponse(looks.progress(looks.get(look)), media_type="application/x-ndjson")
+
+
+@router.delete("/looks/{look}", status_code=204)
+async def forget_look(request: Request, look: Key) -> Response:
+    """Give a look up, and forget it."""
+    state_of(request).looks.forget(look)
+    return Response(status_code=204)
+
+
+@router.get("/looks/{look}/scene")
+async def scene(request: Request, look: Key) -> Response:
+    """The scene's manifest, the index of its arrays, and where the pieces of ``first`` are."""
+    parcel = await state_of(request).looks.get(look).part("scene")
+    return packed_response(request, parcel.read("scene"), JSON)
+
+
+@router.get("/looks/{look}/first")
+async def first(request: Request, look: Key) -> Response:
+    """What is seen first: photo, input, logits and the strips of all layers, in one piece."""
+    parcel = await state_of(request).looks.get(look).part("first")
+    return packed_response(request, parcel.read("first"), BINARY)
+
+
+@router.get("/looks/{look}/arrays/{number}")
+async def array(
+    request: Request,
+    look: Key,
+    number: Annotated[int, Path(ge=0, le=1 << 20)],
+    channel: Annotated[int | None, Query(ge=0, le=1 << 30)] = None,
+) -> Response:
+    """One array of the scene, or one channel of it: little-endian numbers, row by row."""
+    found = state_of(request).looks.get(look)
+    data = await _array(found, number, channel)
+    headers = {"vary": "Accept-Encoding"}
+    if len(data) >= WORTH_PACKING and packs(request):
+        data = await asyncio.to_thread(pack, data)
+        headers["content-encoding"] = "gzip"
+    return Response(data, media_type=BINARY, headers=headers)
+
+
+async def _array(look: Look, number: int, channel: int | None) -> bytes:
+    await look.part("first")  # the index comes with it
+    if number >= len(look.index):
+        raise PageError(404, "no_such_array", f"there is no array {number}: the scene has {len(look.index)}")
+    parcel = await look.part(f"array/{number}")
+    if channel is None:
+        return parcel.read(f"array/{number}")
+    channels = (look.index[number]["shape"] or [0])[0]
+    if channel >= channels:
+        raise PageError(422, "no_such_channel", f"there is no channel {channel}: the array has {channels}")
+    size = parcel.parts[f"array/{number}"][1] // channels
+    return parcel.read(f"array/{number}", channel * size, size)
+
+
+@router.get("/looks/{look}/value")
+async def value(
+    request: Request,
+    look: Key,
+    node: Number,
+    channel: Number = 0,
+    row: Annotated[int | None, Query(ge=0, le=1 << 30)] = None,
+    column: Annotated[int | None, Query(ge=0, le=1 << 30)] = None,
+) -> Response:
+    """Where one value comes from, term by term, and whether the sum is the model's own value."""
+    if (row is None) != (column is None):
+        raise PageError(422, "invalid", "`row` and `column` go together")
+    looks = state_of(request).looks
+    asked = {"node": node, "channel": channel, "row": row, "column": column}
+    _, found = await looks.ask(looks.get(look).spec, "value", asked)
+    return Response(found, media_type=JSON)
+
+
+def error_response(error: PageError) -> JSONResponse:
+    """An error as the page is told it."""
+    from convscope.page.answers import error_body
+
+    headers = {"retry-after": str(error.retry_after)} if error.retry_after is not None else {}
+    return JSONResponse(error_body(error.code, error.message, error.hint), error.status, headers)
