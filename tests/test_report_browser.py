@@ -480,6 +480,31 @@ def test_values_that_are_not_finite_are_drawn_apart_and_counted(page: Page, tmp_
     assert page.text('.row[data-name="conv1"] .silent') == "NaN"
 
 
+def test_a_constant_channel_is_said_to_be_constant(page: Page, tmp_path: Path) -> None:
+    scene = synthetic_scene(width=0.0625)
+    node = node_named(scene, "conv1")
+    scene.arrays[f"maps/{node['id']}"][1] = 255
+    scene.arrays[f"stats/{node['id']}"][1] = (0.5, 0.5, 0.5, 0, 0, 0, 0, 0.5 / 127)
+    page.open(write_report(scene, tmp_path / "constant.html"), "#layer=conv1&channel=1")
+    page.settle()
+    assert page.text(".glass .said") == "constant: every value is +0.5000"
+    assert page.get("root.querySelector('.histogram').hidden")
+
+
+def test_a_damaged_report_says_so(page: Page, tmp_path: Path) -> None:
+    path = write_report(synthetic_scene(width=0.0625), tmp_path / "damaged.html")
+    text = path.read_text()
+    start = text.index('data-chunk="node/1"') + 200
+    path.write_text(text[:start] + "AAAA" * 20 + text[start + 80 :])
+    page.driver.get("about:blank")
+    page.driver.get(path.as_uri() + "#layer=conv1")
+    page.wait("viewer.dataset.ready")
+    page.wait("!root.querySelector('.empty').hidden")
+    assert "damaged and cannot be read" in page.text(".empty")
+    assert page.get("root.querySelector('.glass').hidden")
+    page.complaints()
+
+
 def test_layers_left_out_and_scenes_without_answers_are_said(page: Page, tmp_path: Path) -> None:
     scene = synthetic_scene(width=0.0625, with_maps=False)
     scene.manifest["predictions"] = []

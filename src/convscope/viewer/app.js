@@ -17,6 +17,7 @@ import { VectorGlass } from "./vector.js";
 
 const THEMES = { auto: "as the system", light: "light", dark: "dark" };
 
+/** Fires `theme` when it turns light or dark (`dataset.theme`), so that its host can follow. */
 export class ConvscopeViewer extends HTMLElement {
   /**
    * @param {import("./source.js").Source} source
@@ -80,7 +81,8 @@ export class ConvscopeViewer extends HTMLElement {
   }
 
   async load() {
-    const first = await this.source.first();
+    const first = await this.source.first().catch((cause) => this.refuse(cause));
+    if (!first) return;
     this.first = first;
     this.photo.show(first);
     this.spine.show(first);
@@ -96,8 +98,8 @@ export class ConvscopeViewer extends HTMLElement {
   async showLayer() {
     const { node } = this.state;
     this.head.show(node);
-    const arrays = await this.source.node(node.id);
-    if (node !== this.state.node) return;
+    const arrays = await this.source.node(node.id).catch((cause) => this.refuse(cause));
+    if (!arrays || node !== this.state.node) return;
     this.glass.show(node, arrays);
     this.vector.show(node, arrays, this.first?.get("logits"));
     this.grid.show(node, arrays);
@@ -107,6 +109,16 @@ export class ConvscopeViewer extends HTMLElement {
     this.dataset.layer = node.name;
   }
 
+  /** Says that data could not be read, instead of showing the last layer as if it were this one. */
+  refuse(cause) {
+    for (const part of [this.glass, this.vector, this.grid]) part.node.hidden = true;
+    this.empty.hidden = false;
+    this.empty.textContent = typeof DecompressionStream === "undefined"
+      ? "This browser is too old to unpack the report: it lacks DecompressionStream."
+      : `This part of the report is damaged and cannot be read (${cause.message}).`;
+    this.dataset.ready = "damaged";
+  }
+
   isDark() {
     return this.state.theme === "auto" ? this.dark.matches : this.state.theme === "dark";
   }
@@ -114,7 +126,7 @@ export class ConvscopeViewer extends HTMLElement {
   theme(redraw = false) {
     this.frame.dataset.theme = this.isDark() ? "dark" : "light";
     this.dataset.theme = this.frame.dataset.theme;
-    document.documentElement.dataset.theme = this.frame.dataset.theme;
+    this.dispatchEvent(new CustomEvent("theme"));
     const said = `colours: ${THEMES[this.state.theme]} (t)`;
     this.themeButton.title = said;
     this.themeButton.setAttribute("aria-label", said);

@@ -6,6 +6,7 @@ import { HashAddress } from "./state.js";
 
 customElements.define("convscope-viewer", ConvscopeViewer);
 const viewer = /** @type {ConvscopeViewer} */ (document.querySelector("convscope-viewer"));
+viewer.addEventListener("theme", () => (document.documentElement.dataset.theme = viewer.dataset.theme));
 viewer.start(new InlineSource(document), new HashAddress(), document.querySelector("style").textContent);
 addEventListener("hashchange", () => viewer.state.reread());
 addEventListener("keydown", (event) => {
