@@ -1,6 +1,7 @@
 """What-ifs over a trace: layers switched off, a box of the photo asked about, classes attributed."""
 
+from convscope.explain.boxes import BoxHit, box
 from convscope.explain.edits import Edit
 from convscope.explain.running import EditedTrace, rerun
 
-__all__ = ["Edit", "EditedTrace", "rerun"]
+__all__ = ["BoxHit", "Edit", "EditedTrace", "box", "rerun"]

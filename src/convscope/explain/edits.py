@@ -91,7 +91,7 @@ def channel_axis(op: Op, output: int = 0) -> int | None:
     rank = len(op.shapes[output])
     if output == 0 and op.spatial is not None:
         left = [axis for axis in range(rank) if axis not in op.spatial]
-        return left[-1] if left else None
+        return left[min(1, len(left) - 1)] if left else None
     return {0: None, 1: 0, 3: 2}.get(rank, 1)
 
 

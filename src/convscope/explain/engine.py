@@ -55,7 +55,7 @@ class Engine:
         }
         self._parameter_ids = {id(tensor) for tensor in self._parameters.values()}
         self._written: set[str] = set()
-        self._detached: set[Place] = set()
+        self._detached = False
 
     def run(self) -> None:
         """Call what must be called, in the recorded order.
@@ -135,7 +135,7 @@ class Engine:
         if event.extra:
             if len(written) != 1:
                 raise CannotReplay(f"`{event.name}` writes into memory that others share")
-            self._check_not_detached(event)
+            self._check_memory(event, event.extra)
             pre = [self.value((s.event.index, s.output)) for s in event.extra if s.event is not None]
             joined = _join(event, written[0], pre)
             outputs = [joined[0] if o is written[0] else o for o in outputs] + joined[1:]
@@ -174,7 +174,7 @@ class Engine:
             before = self.value(place)
             self.values[place] = after = change(before)
             if not self._in_place(event, place[1]):
-                self._detached.add(place)
+                self._detached = True
             elif event.extra:
                 # The op wrote into memory that others share, and so does the edit.
                 start = len(event.outputs) - len(event.extra)
@@ -190,10 +190,12 @@ class Engine:
         written = event.plan.overwrites(args, kwargs)
         return bool(written) and all(id(t) not in self._parameter_ids for t in written)
 
-    def _check_not_detached(self, event: Event) -> None:
-        for slot in slots_of(event):
-            if slot.event is not None and (slot.event.index, slot.output) in self._detached:
-                raise CannotReplay(f"`{event.name}` writes into memory that the edited value shares")
+    def _check_memory(self, event: Event, pre: list[Slot]) -> None:
+        """An edited value lies in memory of its own, so writes through it end at what is made of it."""
+        written = next(slots_of(event), None)
+        sharing = [slot for slot in (written, *pre) if slot is not None and slot.event is not None]
+        if self._detached and len({self._is_changed(slot) for slot in sharing}) > 1:
+            raise CannotReplay(f"`{event.name}` writes into memory that edited and other values shared")
 
     # -- arguments -------------------------------------------------------------------------
 
@@ -226,15 +228,15 @@ class Engine:
 
 def slots_of(event: Event) -> Iterator[Slot]:
     """Every slot among what went into an event."""
-    waiting: list[Any] = [event.args, event.kwargs, event.extra]
+    waiting: list[Any] = [event.extra, event.kwargs, event.args]
     while waiting:
         value = waiting.pop()
         if isinstance(value, Slot):
             yield value
         elif isinstance(value, (tuple, list)):
-            waiting.extend(value)
+            waiting.extend(reversed(value))
         elif isinstance(value, dict):
-            waiting.extend(value.values())
+            waiting.extend(reversed(value.values()))
 
 
 def _usable(tensor: Tensor) -> Tensor:

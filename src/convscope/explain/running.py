@@ -243,6 +243,8 @@ def _fold(recording: Recording) -> None:
                 slot.event, slot.output = gone[slot.event.index]
     for call in recording.calls:
         call.outputs = [gone.get(e.index, (e, number)) for e, number in call.outputs]
+        if call.leaf and call.name and call.outputs and call.first <= call.outputs[0][0].index < call.last:
+            call.outputs[0][0].name = call.name
     kept = [event for event in events if event.index not in gone]
     before = [0]
     for event in events:

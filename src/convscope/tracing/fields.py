@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 from convscope.errors import UsageError
-from convscope.tracing.fields_call import Reach
+from convscope.tracing.fields_call import ALL, Looks, Reach
 from convscope.tracing.fields_rules import SHAPE_ONLY, reach
 from convscope.tracing.fields_windows import SAME, compose, full, looked_at
 from convscope.tracing.graph import Field, Op, Operand
@@ -126,6 +126,20 @@ def spatial_axes(ops: Sequence[Op], index: int, output: int = 0) -> tuple[int, i
     if output == 0 or op.kind == "input":
         return op.spatial
     return _reach_of(op, output, ops).axes
+
+
+def looks_of(ops: Sequence[Op], index: int, output: int = 0) -> tuple[Looks | None, ...]:
+    """For each operand of an op, which of its rows and columns one cell of the output looks at.
+
+    ``None`` where only the operand's shape counts; operands that are not maps are looked at as
+    a whole.
+    """
+    op = ops[index]
+    looks = _reach_of(op, output, ops).looks
+    axes = _axes_of(op.operands, ops)
+    return tuple(
+        ALL if look is not None and own is None else look for look, own in zip(looks, axes, strict=True)
+    )
 
 
 # -- closed form -----------------------------------------------------------------------------
