@@ -14,7 +14,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from threading import get_ident
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 from weakref import ref
 
 import torch
@@ -412,7 +412,7 @@ class Recorder(TorchFunctionMode):
                 self._owned = self.guard.owned()
             if _storage(value) not in self._owned:
                 self.loose.append(len(self.events))
-            return Slot(value.shape, constant=kept[0])
+            return Slot(value.shape, constant=cast(Kept, kept[0]))
         if isinstance(value, list):  # indexing tells a list from a tuple
             return [self._slot(v) for v in value]
         if isinstance(value, tuple):
@@ -464,7 +464,7 @@ def _stretch(tensor: Tensor) -> tuple[int, int]:
     if not tensor.numel():
         return (1, 0)
     length = sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True)) + 1
-    return tensor.data_ptr(), tensor.data_ptr() + length * tensor.element_size() - 1
+    return tensor.data_ptr(), tensor.data_ptr() + int(length) * tensor.element_size() - 1
 
 
 def _same(tensor: Tensor, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
