@@ -53,6 +53,8 @@ class Engine:
             **dict(module.named_parameters(remove_duplicate=False)),
             **dict(module.named_buffers(remove_duplicate=False)),
         }
+        if torch.is_grad_enabled():  # gradients are asked of values, not of parameters
+            self._parameters = {name: tensor.detach() for name, tensor in self._parameters.items()}
         self._parameter_ids = {id(tensor) for tensor in self._parameters.values()}
         self._written: set[str] = set()
         self._detached = False
@@ -223,7 +225,7 @@ class Engine:
                 f"`{name}` has changed since the trace was made, so nothing can be rerun from it",
                 hint="Trace the model again.",
             )
-        return tensor
+        return _usable(tensor)
 
 
 def slots_of(event: Event) -> Iterator[Slot]:

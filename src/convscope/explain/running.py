@@ -91,12 +91,7 @@ def rerun(trace: Trace, edits: Iterable[Edit]) -> EditedTrace:
         )
         trace = trace.base
     began = perf_counter()
-    targets = [locate(trace, edit.node) for edit in edits]
-    changes = [change(trace, target, edit) for target, edit in zip(targets, edits, strict=True)]
-    wanted: dict[Target, list[Change]] = {}
-    for target, one in zip(targets, changes, strict=True):
-        if one is not None:
-            wanted.setdefault(target, []).append(one)
+    wanted = wanted_changes(trace, edits)
     try:
         with torch.inference_mode(False), torch.no_grad():
             engine = Engine(trace, by_place(wanted))
@@ -111,6 +106,17 @@ def rerun(trace: Trace, edits: Iterable[Edit]) -> EditedTrace:
     edited.base, edited.edits, edited.recomputed = trace, edits, tuple(engine.called)
     edited.whole_pass, edited.reason = False, ""
     return edited
+
+
+def wanted_changes(trace: Trace, edits: Iterable[Edit]) -> dict[Target, list[Change]]:
+    """The changes that ``edits`` make to ``trace``, by where they are made; see :func:`rerun` for errors."""
+    wanted: dict[Target, list[Change]] = {}
+    for edit in edits:
+        target = locate(trace, edit.node)
+        one = change(trace, target, edit)
+        if one is not None:
+            wanted.setdefault(target, []).append(one)
+    return wanted
 
 
 def by_place(wanted: Mapping[Target, list[Change]]) -> dict[Place, Change]:
