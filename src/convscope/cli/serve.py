@@ -45,17 +45,22 @@ def run(
         typer.Option(
             "--memory",
             min=64,
-            help="Megabytes of recorded passes and models kept in memory; the least recently used goes and is "
-            "made again when it is needed.",
+            help="Megabytes of recorded passes and models kept in memory; the least recently used goes and "
+            "is made again when it is needed.",
         ),
     ] = 1024,
     weights: WeightsOption = "default",
-    normalize: NormalizeOption = True,
+    no_normalize: NormalizeOption = False,
     size: SizeOption = None,
 ) -> None:
     """Open the live page: any model on any photo, every value with where it comes from.
 
     At most 1 GB of photos and 1 GB of scenes are kept, in unnamed temporary files; Ctrl-C ends it.
+
+    Examples:
+
+    - `convscope serve`
+    - `convscope serve resnet50 photo.jpg`
     """
     _check_extra()
     names = [*([model] if model else []), *(photos or [])]
@@ -73,7 +78,7 @@ def run(
     bound = bind(host, port)
     settings = Settings(
         hosts=names_of(host),
-        models=(GivenModel(model, weights, normalize, size),) if model is not None else (),
+        models=(GivenModel(model, weights, not no_normalize, size),) if model is not None else (),
         photos=given,
         bounds=Bounds(trace_bytes=memory * MIB),
     )

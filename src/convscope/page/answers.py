@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from convscope.errors import ConvscopeError, ImageError, UnknownLayerError, UnknownModelError, UsageError
+from convscope.errors import ConvscopeError, ImageError, UnknownLayerError, UnknownModelError
 
 
 class PageError(ConvscopeError):
@@ -58,8 +58,8 @@ def describe(error: BaseException) -> dict[str, Any]:
 
     Examples
     --------
-    >>> describe(UsageError("`top` must be at least 0; got -1"))["status"]
-    422
+    >>> describe(PageError(503, "busy", "too many wait"))["status"]
+    503
     """
     if isinstance(error, PageError):
         found = {"code": error.code, "status": error.status}

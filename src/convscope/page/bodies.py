@@ -7,6 +7,8 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 Key = Annotated[str, Field(max_length=200)]
+Count = Annotated[int, Field(ge=0, le=1 << 30)]
+Pixel = Annotated[float, Field(ge=-1e6, le=1e6)]
 
 
 class _Body(BaseModel):
@@ -19,10 +21,34 @@ class SampleBody(_Body):
     sample: Key
 
 
-class LookBody(_Body):
-    """What is to be looked at."""
+class EditBody(_Body):
+    """One change of a layer's output: channels (all where null) multiplied by a factor; 0 switches off."""
 
-    model: Key
-    photo: Key
-    weights: Key = "default"
-    normalize: bool = True
+    node: Count
+    channels: Annotated[list[Count], Field(max_length=1 << 16)] | None = None
+    factor: Annotated[float, Field(ge=-1e6, le=1e6)] = 0.0
+
+
+class LookBody(_Body):
+    """What is to be looked at.
+
+    With ``base``, another look, model and photo are that look's unless they are given; ``edits`` is always
+    the whole list.
+    """
+
+    model: Key | None = None
+    photo: Key | None = None
+    weights: Key | None = None
+    normalize: bool | None = None
+    edits: Annotated[list[EditBody], Field(max_length=1000)] = []
+    base: Key | None = None
+
+
+class BoxBody(_Body):
+    """A box on the model's input, in its pixels, and how many channels are wanted."""
+
+    top: Pixel
+    left: Pixel
+    bottom: Pixel
+    right: Pixel
+    count: Annotated[int, Field(ge=1, le=1000)] = 50

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from importlib import import_module
 from typing import Any
 
 from convscope.data import Limits, load_image
@@ -15,10 +16,8 @@ SHOWN_SIDE = 2048
 
 def make_handler(hello: dict[str, Any]) -> Handler:
     """The handler of this worker's jobs: ``decode`` and ``png``."""
-    import numpy
-    import PIL.Image  # both before memory is asked for by a stranger's picture
-
-    assert numpy.uint8 and PIL.Image.Image
+    for name in ("numpy", "PIL.Image", "convscope.data.decode", "convscope.data.convert"):
+        import_module(name)  # before memory is asked for by a stranger's picture
     limits = Limits(file_bytes=int(hello["upload_bytes"]))
 
     def handle(op: str, payload: dict[str, Any], blob: bytes, line: Line) -> tuple[dict[str, Any], bytes]:

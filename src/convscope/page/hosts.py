@@ -9,6 +9,7 @@ import json
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -227,15 +228,18 @@ class WorkerHost:
             )
 
     async def _send(self, head: dict[str, Any], blob: bytes = b"") -> None:
-        assert self._process is not None and self._process.stdin is not None
-        self._process.stdin.write(packed(head, len(blob)))
+        stream = self._process.stdin if self._process is not None else None
+        if stream is None:
+            raise OSError("no process")
+        stream.write(packed(head, len(blob)))
         if blob:
-            self._process.stdin.write(blob)
-        await self._process.stdin.drain()
+            stream.write(blob)
+        await stream.drain()
 
     async def _receive(self) -> tuple[dict[str, Any], bytes]:
-        assert self._process is not None and self._process.stdout is not None
-        stream = self._process.stdout
+        stream = self._process.stdout if self._process is not None else None
+        if stream is None:
+            raise OSError("no process")
         head, blob = lengths(await stream.readexactly(PREFIX))
         text = await stream.readexactly(head)
         return json.loads(text), await stream.readexactly(blob) if blob else b""
@@ -246,17 +250,13 @@ class WorkerHost:
             return
         if process.stdin is not None:
             process.stdin.close()
-        try:
-            if gently and process.returncode is None:
+        if gently and process.returncode is None:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(gently):
                     await process.wait()
-        except TimeoutError:
-            pass
         if process.returncode is None:
-            try:
+            with suppress(ProcessLookupError):
                 process.kill()
-            except ProcessLookupError:
-                pass
         await process.wait()
         _close_transport(process)
 

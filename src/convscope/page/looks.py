@@ -35,6 +35,11 @@ class Spec:
         edits = [[node, None if c is None else list(c), factor] for node, c, factor in self.edits]
         return {"model": self.model, "photo": self.photo, "edits": edits}
 
+    @property
+    def origin(self) -> tuple[str, str]:
+        """The pass itself, whatever is switched off in it."""
+        return json.dumps(self.model, sort_keys=True), self.photo
+
 
 @dataclass
 class Look:
@@ -100,6 +105,8 @@ class Looks:
         self._bounds = bounds
         self._shelf = Shelf(size=bounds.look_bytes, count=bounds.looks, free_disk=bounds.free_disk)
         self._all: OrderedDict[str, Look] = OrderedDict()
+        # What the worker has been given the photo for; it may have forgotten since, and says so then.
+        self._recorded: set[tuple[str, str]] = set()
 
     def start(self, spec: Spec) -> Look:
         """Begin a look.
@@ -201,12 +208,16 @@ class Looks:
         limit = seconds or self._bounds.ask_seconds
         photo = self._photos.get(spec.photo).as_dict()
         payload = {**payload, "spec": spec.as_dict(), "photo": photo}
-        try:
-            return await self._models.submit(op, payload, seconds=limit, **options)
-        except PageError as error:
-            if error.code != "pass_missing":
-                raise
+        if spec.origin in self._recorded:
+            try:
+                return await self._models.submit(op, payload, seconds=limit, **options)
+            except PageError as error:
+                if error.code != "pass_missing":
+                    raise
         pixels = self._photos.pixels(spec.photo)
+        if len(self._recorded) > 1000:
+            self._recorded.clear()
+        self._recorded.add(spec.origin)
         # Recording it anew takes as long as a look may.
         return await self._models.submit(
             op, payload, pixels, seconds=max(limit, self._bounds.look_seconds), **options

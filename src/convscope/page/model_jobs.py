@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from base64 import b64decode
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,15 +23,13 @@ PAGE_BUDGET = 1e9
 
 def make_handler(hello: dict[str, Any]) -> Handler:
     """The handler of this worker's jobs; torch is loaded here, so that no one waits for it later."""
-    import convscope.scene
-    import convscope.tracing
-
-    assert convscope.scene and convscope.tracing
+    for name in ("scene", "tracing", "page.pieces", "page.values"):
+        import_module(f"convscope.{name}")
     taken = address_space()
     if taken:
         limit_memory(taken + int(hello["model_memory"]))
     passes = Passes(int(hello["trace_bytes"]))
-    doors = {"warm": warm, "look": look, "value": value, "names": names}
+    doors = {"warm": warm, "look": look, "value": value, "box": box, "export": export, "names": names}
 
     def handle(
         op: str, payload: dict[str, Any], blob: bytes, line: Line
@@ -77,21 +75,22 @@ def look(passes: Passes, payload: dict[str, Any], blob: bytes, line: Line) -> tu
     if line.cancelled():
         raise GivenUp("this was given up")
     send_scene(make_scene(found, budget=PAGE_BUDGET), line)
+    passes.weigh(payload["spec"])
     return {}, b""
 
 
 def send_scene(scene: Scene, line: Line) -> None:
     """Send a scene in pieces, in the order in which a page needs them."""
-    from convscope.exhibits.report_data import pack_chunk, plan_chunks
+    from convscope.page.pieces import pack_first
 
-    places, first = pack_chunk(plan_chunks(scene, {})["first"])
+    places, first = pack_first(scene)
     index = [
         {"name": name, "dtype": array.dtype.name, "shape": list(array.shape)}
         for name, array in scene.arrays.items()
     ]
     text = plain_json({"manifest": scene.manifest, "index": index, "first": places})
     line.emit({"part": "scene"}, gzip.compress(text, 5, mtime=0))
-    line.emit({"part": "first", "index": index, "stage": "first", "fraction": 0.9}, b64decode(first))
+    line.emit({"part": "first", "index": index, "stage": "first", "fraction": 0.9}, first)
     for number, array in enumerate(scene.arrays.values()):
         if line.cancelled():
             raise GivenUp("this was given up")
@@ -106,3 +105,21 @@ def value(passes: Passes, payload: dict[str, Any], blob: bytes, line: Line) -> t
     found = passes.find(payload["spec"], payload["photo"], blob, line)
     cell = (payload["row"], payload["column"]) if payload["row"] is not None else None
     return {}, plain_json(explain(found, payload["node"], payload["channel"], cell))
+
+
+def box(passes: Passes, payload: dict[str, Any], blob: bytes, line: Line) -> tuple[dict[str, Any], bytes]:
+    """Which channels look at a box, as JSON."""
+    from convscope import explain
+
+    found = passes.find(payload["spec"], payload["photo"], blob, line)
+    sides = {side: payload[side] for side in ("top", "left", "bottom", "right", "count")}
+    return {}, plain_json([vars(hit) for hit in explain.box(found, **sides)])
+
+
+def export(passes: Passes, payload: dict[str, Any], blob: bytes, line: Line) -> tuple[dict[str, Any], bytes]:
+    """A file to keep."""
+    from convscope.page.files import make_file
+
+    found = passes.find(payload["spec"], payload["photo"], blob, line)
+    name, data = make_file(found, payload["what"], payload["node"])
+    return {"name": name}, data

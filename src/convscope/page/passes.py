@@ -63,12 +63,16 @@ class Passes:
         self._models: OrderedDict[str, Model] = OrderedDict()
         self._passes: OrderedDict[str, Trace] = OrderedDict()
         self._sizes: dict[str, int] = {}
+        self._storages: dict[str, dict[int, int]] = {}
         self._ops: dict[str, int] = {}
 
     @property
     def size(self) -> int:
-        """Bytes of the recorded values and of the models, at most."""
-        return sum(self._sizes.values())
+        """Bytes of the recorded values and of the models, those that passes share counted once."""
+        shared: dict[int, int] = {}
+        for storages in self._storages.values():
+            shared.update(storages)
+        return sum(self._sizes.values()) + sum(shared.values())
 
     def model(self, told: dict[str, Any]) -> Model:
         """The model of a description, loaded if need be."""
@@ -93,16 +97,24 @@ class Passes:
         PageError
             With the code ``pass_missing``, if it has to be recorded and the photo did not come along.
         """
-        plain = _key("pass", {**spec, "edits": []})
+        plain, whole = _key("pass", {**spec, "edits": []}), _key("pass", spec)
         if plain not in self._passes:
             if not pixels:
                 raise PageError(409, "pass_missing", "the pass is to be recorded again")
             self._keep(plain, self._record(spec["model"], photo, pixels, line))
         self._passes.move_to_end(plain)
-        found = self._passes[plain]
-        model_key = _key("model", spec["model"])
-        self._make_room(keep={plain, model_key})
-        return found
+        if whole not in self._passes:
+            self._keep(whole, self._rerun(self._passes[plain], spec["edits"], line))
+        self._passes.move_to_end(whole)
+        self._make_room(keep={plain, whole, _key("model", spec["model"])})
+        return self._passes[whole]
+
+    def _rerun(self, recorded: Trace, edits: list[Any], line: Line) -> Trace:
+        from convscope.explain import Edit, rerun
+
+        line.emit({"stage": "running", "fraction": PASS_BEGINS})
+        channels = ((node, None if c is None else tuple(c), factor) for node, c, factor in edits)
+        return rerun(recorded, [Edit(*edit) for edit in channels])
 
     def _record(self, told: dict[str, Any], photo: dict[str, Any], pixels: bytes, line: Line) -> Trace:
         from convscope.data import Picture
@@ -123,14 +135,24 @@ class Passes:
         # Values that are worked out when asked for count as if they all had been.
         self._sizes[key] = 4 * sum(prod(shape) for op in recorded.ops for shape in op.shapes)
 
+    def weigh(self, spec: dict[str, Any]) -> None:
+        """Put what a pass really holds in place of the estimate; works out every value it has not yet."""
+        key = _key("pass", spec)
+        if key in self._passes:
+            values = (value for op in self._passes[key].ops for value in op.values if value is not None)
+            storages = (value.untyped_storage() for value in values)
+            self._storages[key] = {storage.data_ptr(): storage.nbytes() for storage in storages}
+            self._sizes[key] = 0
+
     def _make_room(self, keep: set[str]) -> None:
-        for kept in (self._passes, self._models):
-            for key in list(kept):
-                if self.size <= self._limit:
-                    return
-                if key not in keep:
-                    del kept[key]  # type: ignore[attr-defined]
-                    del self._sizes[key]
+        for key in [*self._passes, *self._models]:
+            if self.size <= self._limit:
+                return
+            if key not in keep:
+                self._passes.pop(key, None)
+                self._models.pop(key, None)
+                self._sizes.pop(key, None)
+                self._storages.pop(key, None)
 
 
 def _key(kind: str, told: dict[str, Any]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
 from fastapi import APIRouter, Body, Path, Query, Request
@@ -12,12 +12,20 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from convscope.page.answers import PageError
-from convscope.page.bodies import LookBody, SampleBody
+from convscope.page.bodies import BoxBody, LookBody, SampleBody
 from convscope.page.looks import Look, Spec
 from convscope.page.sample_photos import read_sample, sample_names
 from convscope.page.web import BINARY, JSON, WORTH_PACKING, pack, packed_response, packs, state_of
 
 router = APIRouter(prefix="/api")
+
+#: Kinds of what can be exported. A report is handed over as a file, never shown on this server's own ground.
+EXPORTED = {
+    "report": "text/html; charset=utf-8",
+    "scene": "application/zip",
+    "values": BINARY,
+    "csv": "text/csv",
+}
 
 Key = Annotated[str, Path(max_length=64)]
 Number = Annotated[int, Query(ge=0, le=1 << 30)]
@@ -36,7 +44,9 @@ async def models(
     limit: Annotated[int, Query(ge=1, le=5000)] = 200,
 ) -> list[dict[str, Any]]:
     """Models whose name contains ``search``, those of the command line first."""
-    return state_of(request).catalog.entries(search)[:limit]
+    state = state_of(request)
+    state.learn_names()
+    return state.catalog.entries(search)[:limit]
 
 
 @router.get("/start")
@@ -109,11 +119,24 @@ async def get_photo(request: Request, photo: Key) -> Response:
 
 @router.post("/looks", status_code=202)
 async def add_look(request: Request, body: Annotated[LookBody, Body()]) -> dict[str, str]:
-    """Begin to look at a photo through a model."""
+    """Begin to look at a photo through a model, with layers and channels switched off or scaled."""
     state = state_of(request)
-    photo = state.photos.get(body.photo)
-    model = state.catalog.find(body.model, body.weights, body.normalize)
-    return {"id": state.looks.start(Spec(model, photo.key)).key}
+    base = state.looks.get(body.base).spec if body.base is not None else None
+    if body.model is not None:
+        normalize = True if body.normalize is None else body.normalize
+        model = state.catalog.find(body.model, body.weights or "default", normalize)
+    elif base is None or body.weights is not None or body.normalize is not None:
+        raise PageError(422, "invalid", "`model` must be given")
+    else:
+        model = base.model
+    photo = body.photo or (base.photo if base is not None else None)
+    if photo is None:
+        raise PageError(422, "invalid", "`photo` must be given")
+    edits = tuple(
+        (edit.node, None if edit.channels is None else tuple(edit.channels), edit.factor)
+        for edit in body.edits
+    )
+    return {"id": state.looks.start(Spec(model, state.photos.get(photo).key, edits)).key}
 
 
 @router.get("/looks/{look}/progress")
@@ -191,6 +214,33 @@ async def value(
     asked = {"node": node, "channel": channel, "row": row, "column": column}
     _, found = await looks.ask(looks.get(look).spec, "value", asked)
     return Response(found, media_type=JSON)
+
+
+@router.post("/looks/{look}/box")
+async def box(request: Request, look: Key, body: Annotated[BoxBody, Body()]) -> Response:
+    """Which channels of the whole net look at a box on the input, most telling first."""
+    looks = state_of(request).looks
+    _, found = await looks.ask(looks.get(look).spec, "box", body.model_dump())
+    return Response(found, media_type=JSON)
+
+
+@router.get("/looks/{look}/export")
+async def export(
+    request: Request,
+    look: Key,
+    what: Literal["report", "scene", "values", "csv"],
+    node: Annotated[int | None, Query(ge=0, le=1 << 30)] = None,
+) -> Response:
+    """A file to keep: the report, the scene, or the exact values of one op as .npz or .csv."""
+    if (node is None) is (what in ("values", "csv")):
+        raise PageError(
+            422, "invalid", "`node` goes with `what=values` and `what=csv`, and with nothing else"
+        )
+    looks = state_of(request).looks
+    told, data = await looks.ask(looks.get(look).spec, "export", {"what": what, "node": node})
+    name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "_" for c in str(told["name"]))
+    headers = {"content-disposition": f'attachment; filename="{name[:120]}"'}
+    return Response(data, media_type=EXPORTED[what], headers=headers)
 
 
 def error_response(error: PageError) -> JSONResponse:

@@ -19,7 +19,10 @@ _log = logging.getLogger("convscope.page")
 
 
 class State:
-    """Workers, photos, looks and models of one server; ``given`` holds the keys of the photos it began with."""
+    """Workers, photos, looks and models of one server.
+
+    ``given`` holds the keys of the photos it began with, complete once ``loaded`` is set.
+    """
 
     def __init__(self, settings: Settings) -> None:
         bounds = settings.bounds
@@ -40,6 +43,7 @@ class State:
         self.looks = Looks(self.models, self.photos, bounds)
         self.given: list[str] = []
         self.loaded = asyncio.Event()
+        self._asked = False
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -74,6 +78,14 @@ class State:
                 seconds = self.settings.bounds.look_seconds
                 payload: dict[str, Any] = {"model": self.catalog.find(model)}
                 await self.models.submit("warm", payload, seconds=seconds, priority=WARM_LAST)
+
+    def learn_names(self) -> None:
+        """Find out, once and when nothing else is to be done, which of timm's models have trained weights."""
+        if not self._asked:
+            self._asked = True
+            self._tasks.append(asyncio.create_task(self._learn_names()))
+
+    async def _learn_names(self) -> None:
         with suppress(PageError):
             _, names = await self.models.submit("names", {}, seconds=120.0, priority=WARM_LAST)
             self.catalog.trained = frozenset(json.loads(names))
