@@ -57,10 +57,13 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 def _explain(error: BaseException) -> int:
     """Say what went wrong; the exit code."""
-    from convscope.errors import ConvscopeError
+    from convscope.errors import ConvscopeError, DownloadError, MissingExtraError
 
     if isinstance(error, ConvscopeError):
-        _complain(error.message, error.hint)
+        hint = error.hint
+        if isinstance(error, (DownloadError, MissingExtraError)) and "--weights none" not in hint:
+            hint = f"{hint}\n{_OFFLINE}".strip()
+        _complain(error.message, hint)
         return error.exit_code
     if isinstance(error, BrokenPipeError):
         _silence()
@@ -90,6 +93,12 @@ def _explain(error: BaseException) -> int:
             "This is a defect of convscope; CONVSCOPE_DEBUG=1 shows where it happened.",
         )
     return 1
+
+
+_OFFLINE = (
+    "What works with nothing more, on random weights: "
+    "convscope look YOUR-PHOTO.jpg --model resnet18 --weights none"
+)
 
 
 def _click_exception() -> type[BaseException]:
