@@ -159,15 +159,15 @@ def _weighted(
     value: Tensor, gradient: Tensor, spatial: tuple[int, int], axis: int | None
 ) -> NDArray[np.float32]:
     """The channels' sum, each weighted by the mean of its gradient, of the first picture of a batch."""
-    if value.ndim == 4:
-        order = (0, 6 - sum(spatial), *spatial)
-        value, gradient = value.permute(order)[0], gradient.permute(order)[0]
-    elif axis is not None and value.ndim == 3:
-        order = (3 - sum(spatial), *spatial)
-        value, gradient = value.permute(order), gradient.permute(order)
-    value, gradient = value.double(), gradient.double()
-    weights = gradient.mean((-2, -1), keepdim=True)
-    return (weights * value).flatten(0, -3).sum(0).float().cpu().numpy()
+    last = (*spatial, *([] if axis is None else [axis]))
+    others = [i for i in range(value.ndim) if i not in last]
+    order = (*others, *([] if axis is None else [axis]), *spatial)
+    value, gradient = value.permute(order).double(), gradient.permute(order).double()
+    for _ in others:
+        value, gradient = value[0], gradient[0]
+    cam = (gradient.mean((-2, -1), keepdim=True) * value).flatten(0, -3).sum(0)
+    found: NDArray[np.float32] = cam.float().cpu().numpy()
+    return found
 
 
 class _Leaf:

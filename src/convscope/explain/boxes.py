@@ -114,9 +114,9 @@ def box(trace: Trace, top: float, left: float, bottom: float, right: float, coun
         raise UsageError(
             f"the box must have an area inside the input of {rows} rows and {columns} columns of pixels"
         )
-    found: list[Tensor] = []
-    owners: list[tuple[int, float]] = []
-    kept: dict[tuple[bytes, bytes], tuple[Tensor, Tensor, Tensor]] = {}
+    sums: dict[tuple[bytes, bytes], list[Tensor]] = {}
+    owners: dict[tuple[bytes, bytes], list[int]] = {}
+    kept: dict[tuple[bytes, bytes], tuple[Tensor, Tensor]] = {}
     with torch.inference_mode(False), torch.no_grad():
         for index, row_edges, column_edges in plan.maps:
             key = (row_edges.tobytes(), column_edges.tobytes())
@@ -125,31 +125,43 @@ def box(trace: Trace, top: float, left: float, bottom: float, right: float, coun
             op = trace.ops[index]
             if not op.stored or op.stored[0] is None:
                 continue
-            share, score = _measure(_map_of(op), *kept[key], signed=op.kind not in _NEVER_NEGATIVE)
-            found.append(torch.stack([share, score]))
-            owners.append((index, float(kept[key][2][0, 0])))
-    return _ranked(trace, found, owners, count)
+            value = _map_of(op).flatten(1)
+            size = value if op.kind in _NEVER_NEGATIVE else value.abs()
+            sums.setdefault(key, []).append(size @ kept[key][0])
+            owners.setdefault(key, []).append(index)
+        found = [_measure(torch.cat(sums[key]), kept[key][1]) for key in sums]
+    nodes = [index for key in sums for index in owners[key]]
+    sizes = [len(part) for key in sums for part in sums[key]]
+    chances = [float(kept[key][1][0]) for key in sums for _ in sums[key]]
+    return _ranked(trace, found, nodes, sizes, chances, count)
 
 
-def _ranked(trace: Trace, found: list[Tensor], owners: list[tuple[int, float]], count: int) -> list[BoxHit]:
+def _ranked(
+    trace: Trace,
+    found: list[tuple[Tensor, Tensor]],
+    nodes: list[int],
+    sizes: list[int],
+    chances: list[float],
+    count: int,
+) -> list[BoxHit]:
     if not found:
         return []
-    numbers = torch.cat(found, 1).double().numpy()
-    sizes = [part.shape[1] for part in found]
-    which = np.repeat(np.arange(len(found)), sizes)
-    first = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)
-    share, score = numbers
-    order = np.lexsort((-share, -score))
-    hits: list[BoxHit] = []
-    for place in order[:count]:
-        if not score[place] > 0:
-            break
-        node, chance = owners[which[place]]
-        channel = int(place - first[place])
-        hits.append(
-            BoxHit(node, trace.ops[node].name, channel, float(share[place]), chance, float(score[place]))
+    share, score = (torch.cat(parts).double().numpy() for parts in zip(*found, strict=True))
+    which = np.repeat(np.arange(len(nodes)), sizes)
+    channel = np.arange(len(which)) - np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)
+    looking = np.flatnonzero(score > 0)
+    order = looking[np.lexsort((-share[looking], -score[looking]))][:count]
+    return [
+        BoxHit(
+            nodes[which[place]],
+            trace.ops[nodes[which[place]]].name,
+            int(channel[place]),
+            float(share[place]),
+            chances[which[place]],
+            float(score[place]),
         )
-    return hits
+        for place in order
+    ]
 
 
 # -- one map -----------------------------------------------------------------------------------
@@ -169,18 +181,16 @@ def _map_of(op: Op) -> Tensor:
 
 def _weights(
     row_edges: Any, column_edges: Any, place: tuple[float, float, float, float]
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Parts of rows ``[places + 1, rows]``, columns ``[columns, places + 1]`` inside the box at each place.
+) -> tuple[Tensor, Tensor]:
+    """The part of each cell inside the box at each place, ``[cells, places² + 1]``, the last all ones.
 
-    The last row and column are ones, for the total. Then the share by chance at each place,
-    ``[places, places]``.
+    And the share by chance at each place, ``[places²]``; the box itself is the first.
     """
     top, left, bottom, right = place
     rows, columns = _moved(row_edges, top, bottom), _moved(column_edges, left, right)
-    chance = torch.from_numpy(np.outer(rows.mean(1), columns.mean(1))).float()
-    rows = np.concatenate([rows, np.ones((1, rows.shape[1]))])
-    columns = np.concatenate([columns, np.ones((1, columns.shape[1]))]).T.copy()
-    return torch.from_numpy(rows).float(), torch.from_numpy(columns).float(), chance
+    parts = np.einsum("pr,qc->rcpq", rows, columns).reshape(rows.shape[1] * columns.shape[1], -1)
+    weights = np.concatenate([parts, np.ones((len(parts), 1))], 1)
+    return torch.from_numpy(weights.astype(np.float32)), torch.from_numpy(parts.mean(0).astype(np.float32))
 
 
 def _moved(borders: Any, low: float, high: float) -> Any:
@@ -194,19 +204,18 @@ def _moved(borders: Any, low: float, high: float) -> Any:
     return np.stack(moved)
 
 
-def _measure(
-    value: Tensor, rows: Tensor, columns: Tensor, chance: Tensor, *, signed: bool
-) -> tuple[Tensor, Tensor]:
-    """Share inside the box and score of each channel, ``[channels]`` both; 0 for silent ones."""
-    size = value.abs() if signed else value
-    strips = torch.matmul(rows, size @ columns)
-    total = strips[:, PLACES, PLACES]
-    inside = strips[:, :PLACES, :PLACES] / total[:, None, None]
+def _measure(sums: Tensor, chance: Tensor) -> tuple[Tensor, Tensor]:
+    """Share inside the box and score of each channel, ``[channels]`` both; 0 for silent ones.
+
+    ``sums`` is the activation inside at each place and over all, ``[channels, places² + 1]``.
+    """
+    total = sums[:, -1:]
+    inside = sums[:, :-1] / total
     over = inside - chance
-    score = over[:, 0, 0] / (over.square().mean((1, 2)) + _FLOOR**2).sqrt()
-    usable = torch.isfinite(score) & (total > 0)
+    score = over[:, 0] / (over.square().mean(1) + _FLOOR**2).sqrt()
+    usable = torch.isfinite(score) & (total[:, 0] > 0)
     nothing = torch.zeros(())
-    return torch.where(usable, inside[:, 0, 0], nothing), torch.where(usable, score, nothing)
+    return torch.where(usable, inside[:, 0], nothing), torch.where(usable, score, nothing)
 
 
 # -- which maps --------------------------------------------------------------------------------

@@ -160,7 +160,7 @@ class Engine:
         try:
             if event.function is None:
                 # A watched model would run another kernel; it was not watched when recorded.
-                with ModelGuard(module), torch._C.DisableTorchFunction():  # type: ignore[attr-defined]
+                with ModelGuard(module), torch._C.DisableTorchFunction():
                     result = call(*args, **kwargs)
             else:
                 result = call(*args, **kwargs)
@@ -275,13 +275,14 @@ def _join(event: Event, written: Tensor, others: list[Tensor]) -> list[Tensor]:
         if len(strides) != written.ndim or len(other_strides) != other.ndim:
             raise CannotReplay(f"`{event.name}` gives memory another shape")
         memory = written.new_zeros(needed - base)
-        there = memory.as_strided(other.shape, other_strides, other_offset - base)
-        here = memory.as_strided(written.shape, strides, offset - base)
-        there.copy_(other)
-        here.copy_(written)
-        joined.append(there)
-        if len(joined) == 1:
-            joined.insert(0, here)
+        there = (other.shape, other_strides, other_offset - base)
+        here = (written.shape, strides, offset - base)
+        # Each view is taken anew after a write, as autograd would have it.
+        memory.as_strided(*there).copy_(other)
+        memory.as_strided(*here).copy_(written)
+        if not joined:
+            joined.append(memory.as_strided(*here))
+        joined.append(memory.as_strided(*there))
     return joined
 
 

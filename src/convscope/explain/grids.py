@@ -10,6 +10,7 @@ is looked at as a whole.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from convscope.tracing import Op
 from convscope.tracing.fields import looks_of
 from convscope.tracing.fields_windows import Along, Everything, Table, Window, rows_in
 
-Centers = NDArray[np.float64]
+Centers = NDArray[np.floating[Any]]
 
 
 class Grids:
@@ -130,7 +131,7 @@ def _at(source: Centers, places: Centers) -> Centers:
     return source[low] + (places - low) * (source[low + 1] - source[low])
 
 
-def edges(centers: Centers, size: int) -> NDArray[np.float64]:
+def edges(centers: Centers, size: int) -> Centers:
     """Borders of the tiles, ``len(centers) + 1`` of them, from 0 to ``size``: halfway between middles.
 
     Examples
@@ -142,7 +143,7 @@ def edges(centers: Centers, size: int) -> NDArray[np.float64]:
     return np.concatenate([[0.0], np.maximum.accumulate(inner), [float(size)]])
 
 
-def shares(borders: NDArray[np.float64], low: float, high: float) -> NDArray[np.float64]:
+def shares(borders: Centers, low: float, high: float) -> Centers:
     """The part of each tile, 0 to 1, between ``low`` and ``high``; empty tiles have none.
 
     Examples

@@ -56,20 +56,15 @@ class Recorder(TorchFunctionMode):
         self.calls: list[Call] = []
         self._stack: list[Call] = []
         self._sources: dict[int, tuple[ref[Tensor], Event, int]] = {}
-        self._guarded: dict[int, list[Kept]] = {}
         self._living: dict[int, list[int]] = {}
-        self._names: dict[str, int] = {}
-        self._call_counts: dict[str, int] = {}
-        self._used: set[str] = set()
         self._paths = {id(m): path for path, m in guard.modules}
-        self._reserved = frozenset(self._paths.values())
+        self._labels = Labels(self._paths.values())
         self._parameters = guard.tensors
         self._thread = get_ident()
-        self._copies: dict[str, Tensor] = {}
         self._handles: list[Any] = []
         self._hooked: set[int] = set()
-        self._foreign: set[int] = set()
-        self._leaked: set[int] = set()
+        self.memory.foreign: set[int] = set()
+        self.memory.leaked: set[int] = set()
         self._overwritten = 0
         self.failed_in = ""
         self.reads: set[tuple[int, int]] = set()
@@ -103,9 +98,9 @@ class Recorder(TorchFunctionMode):
 
     def add_input(self, name: str, tensor: Tensor) -> None:
         """Record a tensor handed to the model as an op of kind ``input``."""
-        event = self._new_event(Plan("input"), name=self._unique(name)[0])
+        event = self._new_event(Plan("input"), name=self._labels.op(name))
         self._finish(event, [tensor])
-        self._foreign.add(_storage(tensor))
+        self.memory.foreign.add(storage_of(tensor))
 
     # -- module calls ------------------------------------------------------------------
 
@@ -113,7 +108,7 @@ class Recorder(TorchFunctionMode):
         path = self._paths.get(id(module))
         if path is None or get_ident() != self._thread:
             return
-        name, number = self._unique(path, calls=True)
+        name, number = self._labels.call(path)
         call = Call(name, path, number, module, len(self.events), leaf=not module._modules)
         self._stack.append(call)
         self.calls.append(call)
@@ -204,14 +199,14 @@ class Recorder(TorchFunctionMode):
             if plan.reads:
                 self._note_reads(args)
             if plan.leaky and args and isinstance(args[0], Tensor):
-                self.before_write([args[0]])
-                self._leaked.add(_storage(args[0]))
+                self.memory.before_write([args[0]])
+                self.memory.leaked.add(storage_of(args[0]))
             return function(*args, **kwargs)
         slots = self._slots(args)
         keyword_slots = {k: self._slot(v) for k, v in kwargs.items()} if kwargs else kwargs
         written = plan.overwrites(args, kwargs) if plan.overwrites is not None else ()
         if written:
-            self.before_write(written)
+            self.memory.before_write(written)
         began = perf_counter()
         result = function(*args, **kwargs)
         seconds = perf_counter() - began
@@ -237,7 +232,7 @@ class Recorder(TorchFunctionMode):
         if changed is None:
             return result
         if written and outputs[0] is written[0]:
-            self.before_write(written)
+            self.memory.before_write(written)
             written[0].copy_(changed)
             self._set_source(written[0], self.events[-1], 0)
             return result
@@ -276,73 +271,29 @@ class Recorder(TorchFunctionMode):
 
     # -- keeping values --------------------------------------------------------------------
 
-    def keep(self, values: list[Kept | Derived | None], output: int, tensor: Tensor) -> None:
-        """Keep ``tensor`` as it is now, in ``values[output]``."""
-        while len(values) <= output:
-            values.append(None)
-        if tensor.layout is not torch.strided or self.careful or _storage(tensor) in self._leaked:
-            values[output] = Kept(tensor.detach().clone(), 0, alias=False)
-            return
-        alias = tensor.detach()
-        storage = _storage(alias)
-        kept = Kept(alias, _version(tensor), alias=True)
-        values[output] = kept
-        self._guarded.setdefault(storage, []).append(kept)
-
     def keep_op(self, event: Event, output: int, tensor: Tensor) -> None:
         """Keep an op's output: as what it can be computed from again, where that gives the same bits."""
-        if output == 0 and not self.careful:
-            derived = derive(event, tensor, self._copy_of)
+        if output == 0 and not self.memory.careful:
+            derived = derive(event, tensor, self.guard.copy_of)
             if derived is not None:
                 event.values.append(derived)
                 return
-        self.keep(event.values, output, tensor)
-
-    def _copy_of(self, parameter: str) -> Tensor:
-        copy = self._copies.get(parameter)
-        if copy is None:
-            copy = self._copies[parameter] = self.guard.named(parameter).detach().clone()
-        return copy
-
-    def before_write(self, tensors: Sequence[Tensor]) -> None:
-        """Copy every kept value, parameter and buffer that lives where ``tensors`` live."""
-        for tensor in tensors:
-            storage = _storage(tensor)
-            self.guard.before_write(storage)
-            for kept in self._guarded.pop(storage, ()):
-                self._overwritten += _version(kept.tensor) != kept.version
-                kept.copy()
+        self.memory.keep(event.values, output, tensor)
 
     def _also_written(self, tensor: Tensor, event: Event, outputs: Sequence[Tensor]) -> list[Tensor]:
         """Other living tensors in the memory that ``event`` wrote through ``tensor``: they changed too."""
         found: list[Tensor] = []
-        storage = _storage(tensor)
+        storage = storage_of(tensor)
         for key in self._living.get(storage, ()):
             live, source, number = self._sources[key]
             other = live()
-            if other is None or other is tensor or _storage(other) != storage or not _overlap(other, tensor):
+            if other is None or other is tensor or storage_of(other) != storage or not overlap(other, tensor):
                 continue
             if not any(other is o for o in outputs):
-                layouts = (_layout(tensor), _layout(other))
+                layouts = (layout_of(tensor), layout_of(other))
                 event.extra.append(Slot(other.shape, source, max(number, 0), layouts=layouts))
                 found.append(other)
         return found
-
-    def stale(self) -> int:
-        """How many kept values live in memory that was written unseen: 0 unless a function hides it."""
-        unseen = sum(_version(k.tensor) != k.version for kept in self._guarded.values() for k in kept)
-        return self._overwritten + unseen
-
-    def let_go(self, output: Any) -> None:
-        """Copy the kept values that live in memory of others, who may write there after the pass.
-
-        Such are the inputs, the output, the weights, tensors made elsewhere, and what the model
-        keeps for itself.
-        """
-        owners = {_storage(tensor) for tensor in (*self.guard.alive(), *tensors_in(output))}
-        for storage in (owners | self._foreign) & self._guarded.keys():
-            for kept in self._guarded.pop(storage):
-                kept.copy()
 
     # -- names and sources -----------------------------------------------------------------
 
@@ -350,32 +301,16 @@ class Recorder(TorchFunctionMode):
         call = self._stack[-1] if self._stack else None
         path = call.path if call else ""
         if name is None:
-            name, _ = self._unique(f"{path}.{plan.kind}" if path else plan.kind)
+            name = self._labels.op(f"{path}.{plan.kind}" if path else plan.kind)
         event = Event(
             len(self.events), name, plan, path, call.name if call else "", call.module if call else None
         )
         self.events.append(event)
         return event
 
-    def _unique(self, name: str, *, calls: bool = False) -> tuple[str, int]:
-        """``name`` first, then ``name_1``, never another module's name; and which time it is."""
-        counts = self._call_counts if calls else self._names
-        number = counts.get(name, -1) + 1
-        counts[name] = number
-        label, suffix = name, number
-        if suffix == 0 and not calls and name in self._reserved:
-            label, suffix = f"{name}_1", 1
-        elif suffix:
-            label = f"{name}_{suffix}"
-        while suffix and (label in self._reserved or label in self._used):
-            suffix += 1
-            label = f"{name}_{suffix}"
-        self._used.add(label)
-        return label, number
-
     def _set_source(self, tensor: Tensor, event: Event, number: int) -> None:
         self._sources[id(tensor)] = (ref(tensor), event, number)
-        storage = _storage(tensor)
+        storage = storage_of(tensor)
         living = self._living.get(storage)
         if living is None:
             self._living[storage] = [id(tensor)]
@@ -399,18 +334,18 @@ class Recorder(TorchFunctionMode):
             found = self._sources.get(id(value))
             if found is not None and found[0]() is value:
                 moved = value.shape != found[1].outputs[found[2]][0]
-                if moved or (self._leaked and _storage(value) in self._leaked):
+                if moved or (self.memory.leaked and storage_of(value) in self.memory.leaked):
                     found = self._reread(value, found)
                 return Slot(value.shape, found[1], max(found[2], 0), exact=found[2] >= 0)
             parameter = self._parameters.get(id(value))
             if parameter is not None:
                 return Slot(value.shape, parameter=parameter)
             kept: list[Kept | Derived | None] = []
-            self.keep(kept, 0, value)
-            self._foreign.add(_storage(value))
+            self.memory.keep(kept, 0, value)
+            self.memory.foreign.add(storage_of(value))
             if self._owned is None:
                 self._owned = self.guard.owned()
-            if _storage(value) not in self._owned:
+            if storage_of(value) not in self._owned:
                 self.loose.append(len(self.events))
             return Slot(value.shape, constant=cast(Kept, kept[0]))
         if isinstance(value, list):  # indexing tells a list from a tuple
@@ -445,34 +380,8 @@ class Recorder(TorchFunctionMode):
             raise StopForward
 
 
-def _storage(tensor: Tensor) -> int:
-    """Where the memory of a tensor begins; 0 where it has no single piece of it (sparse)."""
-    return tensor.untyped_storage().data_ptr() if tensor.layout is torch.strided else 0
-
-
-def _layout(tensor: Tensor) -> Layout:
-    return tensor.storage_offset(), tensor.stride()
-
-
-def _overlap(a: Tensor, b: Tensor) -> bool:
-    """Whether the stretches of memory from first to last element of two tensors meet."""
-    (a_first, a_last), (b_first, b_last) = _stretch(a), _stretch(b)
-    return a_first <= b_last and b_first <= a_last
-
-
-def _stretch(tensor: Tensor) -> tuple[int, int]:
-    if not tensor.numel():
-        return (1, 0)
-    length = sum((n - 1) * s for n, s in zip(tensor.shape, tensor.stride(), strict=True)) + 1
-    return tensor.data_ptr(), tensor.data_ptr() + int(length) * tensor.element_size() - 1
-
-
 def _same(tensor: Tensor, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
     return any(tensor is a for a in args) or any(tensor is a for a in kwargs.values())
-
-
-def _version(tensor: Tensor) -> int:
-    return 0 if tensor.is_inference() else tensor._version
 
 
 def _snake(name: str) -> str:
