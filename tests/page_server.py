@@ -91,10 +91,10 @@ class LiveServer:
         return time.monotonic() - began
 
 
-def start(*, schema: bool = False, photos: tuple[bytes, ...] = (), **bounds: Any) -> LiveServer:
+def start(*, schema: bool = False, **bounds: Any) -> LiveServer:
     told = {
         "models": ["tutorial_tanh"],
-        "photos": [photo.hex() for photo in (photos or (picture(),))],
+        "photos": [picture().hex()],
         "bounds": bounds,
         "schema": schema,
     }

@@ -78,7 +78,8 @@ def describe(error: BaseException) -> dict[str, Any]:
         }
     else:
         kind = type(error).__name__
-        return {"code": "failed", "status": 422, "message": f"this failed with {kind}", "hint": ""}
+        hint = "CONVSCOPE_DEBUG=1, set where the server is started, shows where."
+        return {"code": "failed", "status": 422, "message": f"this failed with {kind}", "hint": hint}
     return {**found, "message": error.message, "hint": error.hint}
 
 

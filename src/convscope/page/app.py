@@ -15,14 +15,14 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from convscope._version import __version__
 from convscope.page.answers import PageError, error_body
-from convscope.page.routes import error_response, router
+from convscope.page.routes import add_routes, error_response
 from convscope.page.settings import Settings
 from convscope.page.shield import Shield
 from convscope.page.state import State
 from convscope.page.web import pack, packs
 
 _KINDS = {".js": "text/javascript", ".css": "text/css"}
-STYLES = ("tokens.css", "layout.css", "parts.css")
+STYLES = ("tokens.css", "layout.css", "parts.css", "live.css")
 
 
 class Page(FastAPI):
@@ -76,7 +76,7 @@ def make_app(settings: Settings) -> FastAPI:
         redirect_slashes=False,
     )
     app.shield = Shield(app, settings)
-    app.include_router(router)
+    add_routes(app)
     _add_page(app)
     app.add_exception_handler(PageError, _page_error)
     app.add_exception_handler(HTTPException, _http_error)
@@ -140,5 +140,5 @@ async def _invalid(request: Request, error: Exception) -> Response:
     # What was sent is not sent back: where it stood and what is wrong with it is enough.
     problems: list[Any] = list(cast(RequestValidationError, error).errors())
     first = problems[0] if problems else {"loc": (), "msg": "invalid"}
-    place = ".".join(str(part) for part in first["loc"][1:])
+    place = ".".join(str(part) for part in first["loc"] if str(part).isidentifier() or isinstance(part, int))
     return JSONResponse(error_body("invalid", f"`{place[:80]}`: {first['msg']}"[:300]), 422)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -52,3 +52,11 @@ class BoxBody(_Body):
     bottom: Pixel
     right: Pixel
     count: Annotated[int, Field(ge=1, le=1000)] = 50
+
+
+class AttributionBody(_Body):
+    """A class (the most probable one where null), a layer (the last map where null) and a method."""
+
+    target: Count | None = None
+    node: Count | None = None
+    method: Literal["grad_cam"] = "grad_cam"

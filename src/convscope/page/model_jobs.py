@@ -29,7 +29,15 @@ def make_handler(hello: dict[str, Any]) -> Handler:
     if taken:
         limit_memory(taken + int(hello["model_memory"]))
     passes = Passes(int(hello["trace_bytes"]))
-    doors = {"warm": warm, "look": look, "value": value, "box": box, "export": export, "names": names}
+    doors = {
+        "warm": warm,
+        "look": look,
+        "value": value,
+        "box": box,
+        "attribution": attribution,
+        "export": export,
+        "names": names,
+    }
 
     def handle(
         op: str, payload: dict[str, Any], blob: bytes, line: Line
@@ -123,3 +131,13 @@ def export(passes: Passes, payload: dict[str, Any], blob: bytes, line: Line) -> 
     found = passes.find(payload["spec"], payload["photo"], blob, line)
     name, data = make_file(found, payload["what"], payload["node"])
     return {"name": name}, data
+
+
+def attribution(
+    passes: Passes, payload: dict[str, Any], blob: bytes, line: Line
+) -> tuple[dict[str, Any], bytes]:
+    """How much each cell of a layer speaks for a class, as JSON."""
+    from convscope.explain import grad_cam
+
+    found = passes.find(payload["spec"], payload["photo"], blob, line)
+    return {}, plain_json(vars(grad_cam(found, target=payload["target"], node=payload["node"])))

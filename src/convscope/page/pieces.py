@@ -45,7 +45,7 @@ def pack_first(scene: Scene) -> tuple[dict[str, Any], bytes]:
 def _coded(name: str, array: NDArray[Any]) -> tuple[bytes, dict[str, Any]]:
     if name == "photo":
         out = io.BytesIO()
-        Image.fromarray(array).save(out, "JPEG", quality=PHOTO_QUALITY)
+        Image.fromarray(array).save(out, "JPEG", quality=PHOTO_QUALITY, subsampling=0)
         return out.getvalue(), {"coding": "jpeg"}
     if name == "input":
         return residuals(np.moveaxis(array, 2, 0)).tobytes(), {"coding": "pixels"}

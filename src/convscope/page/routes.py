@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import unquote
 
-from fastapi import APIRouter, Body, Path, Query, Request
+from fastapi import Body, FastAPI, Path, Query, Request
 from pydantic import TypeAdapter, ValidationError
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from convscope.page.answers import PageError
-from convscope.page.bodies import BoxBody, LookBody, SampleBody
+from convscope.page.bodies import AttributionBody, BoxBody, LookBody, SampleBody
 from convscope.page.looks import Look, Spec
 from convscope.page.sample_photos import read_sample, sample_names
 from convscope.page.web import BINARY, JSON, WORTH_PACKING, pack, packed_response, packs, state_of
-
-router = APIRouter(prefix="/api")
 
 #: Kinds of what can be exported. A report is handed over as a file, never shown on this server's own ground.
 EXPORTED = {
@@ -31,13 +29,11 @@ Key = Annotated[str, Path(max_length=64)]
 Number = Annotated[int, Query(ge=0, le=1 << 30)]
 
 
-@router.get("/health")
 async def health() -> Mapping[str, bool]:
     """Whether the server answers."""
     return {"ok": True}
 
 
-@router.get("/models")
 async def models(
     request: Request,
     search: Annotated[str, Query(max_length=100)] = "",
@@ -49,7 +45,6 @@ async def models(
     return state.catalog.entries(search)[:limit]
 
 
-@router.get("/start")
 async def start(request: Request) -> dict[str, Any]:
     """What the page begins with, and the bounds everything is held to."""
     state = state_of(request)
@@ -77,18 +72,6 @@ async def start(request: Request) -> dict[str, Any]:
     }
 
 
-@router.post(
-    "/photos",
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {
-                BINARY: {"schema": {"type": "string", "format": "binary"}},
-                JSON: {"schema": {"$ref": "#/components/schemas/SampleBody"}},
-            },
-        }
-    },
-)
 async def add_photo(request: Request) -> dict[str, Any]:
     """Take a photo: the bytes of a picture file, its name in ``X-Name``; or the name of a sample."""
     photos = state_of(request).photos
@@ -111,13 +94,11 @@ def _sample_body(body: bytes) -> SampleBody:
         raise PageError(422, "invalid", 'the body must be {"sample": NAME}') from None
 
 
-@router.get("/photos/{photo}")
 async def get_photo(request: Request, photo: Key) -> Response:
     """A photo, written anew as PNG; at most 2,048 pixels a side."""
     return Response(await state_of(request).photos.png(photo), media_type="image/png")
 
 
-@router.post("/looks", status_code=202)
 async def add_look(request: Request, body: Annotated[LookBody, Body()]) -> dict[str, str]:
     """Begin to look at a photo through a model, with layers and channels switched off or scaled."""
     state = state_of(request)
@@ -139,35 +120,30 @@ async def add_look(request: Request, body: Annotated[LookBody, Body()]) -> dict[
     return {"id": state.looks.start(Spec(model, state.photos.get(photo).key, edits)).key}
 
 
-@router.get("/looks/{look}/progress")
 async def progress(request: Request, look: Key) -> StreamingResponse:
     """Lines of JSON that say how far a look is; the last one is ``done`` or an error."""
     looks = state_of(request).looks
     return StreamingResponse(looks.progress(looks.get(look)), media_type="application/x-ndjson")
 
 
-@router.delete("/looks/{look}", status_code=204)
 async def forget_look(request: Request, look: Key) -> Response:
     """Give a look up, and forget it."""
     state_of(request).looks.forget(look)
     return Response(status_code=204)
 
 
-@router.get("/looks/{look}/scene")
 async def scene(request: Request, look: Key) -> Response:
     """The scene's manifest, the index of its arrays, and where the pieces of ``first`` are."""
     parcel = await state_of(request).looks.get(look).part("scene")
     return packed_response(request, parcel.read("scene"), JSON)
 
 
-@router.get("/looks/{look}/first")
 async def first(request: Request, look: Key) -> Response:
     """What is seen first: photo, input, logits and the strips of all layers, in one piece."""
     parcel = await state_of(request).looks.get(look).part("first")
     return packed_response(request, parcel.read("first"), BINARY)
 
 
-@router.get("/looks/{look}/arrays/{number}")
 async def array(
     request: Request,
     look: Key,
@@ -198,7 +174,6 @@ async def _array(look: Look, number: int, channel: int | None) -> bytes:
     return parcel.read(f"array/{number}", channel * size, size)
 
 
-@router.get("/looks/{look}/value")
 async def value(
     request: Request,
     look: Key,
@@ -216,7 +191,6 @@ async def value(
     return Response(found, media_type=JSON)
 
 
-@router.post("/looks/{look}/box")
 async def box(request: Request, look: Key, body: Annotated[BoxBody, Body()]) -> Response:
     """Which channels of the whole net look at a box on the input, most telling first."""
     looks = state_of(request).looks
@@ -224,7 +198,6 @@ async def box(request: Request, look: Key, body: Annotated[BoxBody, Body()]) -> 
     return Response(found, media_type=JSON)
 
 
-@router.get("/looks/{look}/export")
 async def export(
     request: Request,
     look: Key,
@@ -243,9 +216,52 @@ async def export(
     return Response(data, media_type=EXPORTED[what], headers=headers)
 
 
+async def attribution(request: Request, look: Key, body: Annotated[AttributionBody, Body()]) -> Response:
+    """Where a class comes from, at one layer: a map of weights over the picture."""
+    looks = state_of(request).looks
+    _, found = await looks.ask(looks.get(look).spec, "attribution", body.model_dump())
+    return Response(found, media_type=JSON)
+
+
 def error_response(error: PageError) -> JSONResponse:
     """An error as the page is told it."""
     from convscope.page.answers import error_body
 
     headers = {"retry-after": str(error.retry_after)} if error.retry_after is not None else {}
     return JSONResponse(error_body(error.code, error.message, error.hint), error.status, headers)
+
+
+_PHOTO_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            BINARY: {"schema": {"type": "string", "format": "binary"}},
+            JSON: {"schema": SampleBody.model_json_schema()},
+        },
+    }
+}
+
+#: Everything that is answered under ``/api``, and nothing else is.
+ROUTES: tuple[tuple[str, str, Callable[..., Any], dict[str, Any]], ...] = (
+    ("GET", "/api/health", health, {}),
+    ("GET", "/api/models", models, {}),
+    ("GET", "/api/start", start, {}),
+    ("POST", "/api/photos", add_photo, {"openapi_extra": _PHOTO_BODY}),
+    ("GET", "/api/photos/{photo}", get_photo, {}),
+    ("POST", "/api/looks", add_look, {"status_code": 202}),
+    ("DELETE", "/api/looks/{look}", forget_look, {"status_code": 204}),
+    ("GET", "/api/looks/{look}/progress", progress, {}),
+    ("GET", "/api/looks/{look}/scene", scene, {}),
+    ("GET", "/api/looks/{look}/first", first, {}),
+    ("GET", "/api/looks/{look}/arrays/{number}", array, {}),
+    ("GET", "/api/looks/{look}/value", value, {}),
+    ("POST", "/api/looks/{look}/box", box, {}),
+    ("POST", "/api/looks/{look}/attribution", attribution, {}),
+    ("GET", "/api/looks/{look}/export", export, {}),
+)
+
+
+def add_routes(app: FastAPI) -> None:
+    """Put the whole table into an application."""
+    for method, path, function, options in ROUTES:
+        app.add_api_route(path, function, methods=[method], **options)

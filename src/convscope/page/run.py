@@ -15,9 +15,8 @@ from convscope.errors import UsageError
 from convscope.page.app import make_app
 from convscope.page.protocol import patient
 from convscope.page.settings import LOOPBACK_NAMES, Settings
+from convscope.page.shield import HEAD_BYTES
 
-#: Heads of requests beyond this are refused.
-HEAD_BYTES = 32 * 1024
 STOP_SECONDS = 1
 
 

@@ -1,0 +1,467 @@
+"""The live page's interface, asked over HTTP as the page asks it; numbers are held against torch."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("fastapi", reason="the extra `page` is not installed")
+pytest.importorskip("httpx", reason="httpx is not installed")
+
+import httpx
+
+from page_server import begin, finished, look, picture, shared_server
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    with shared_server().client() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def done(client: Any) -> str:
+    return look(client)
+
+
+@pytest.fixture(scope="module")
+def scene(client: Any, done: str) -> dict[str, Any]:
+    found: dict[str, Any] = client.get(f"/api/looks/{done}/scene").json()
+    return found
+
+
+@pytest.fixture(scope="module")
+def expected(client: Any) -> Any:
+    """The same pass, recorded here."""
+    import convscope
+
+    pixels = convscope.load_image(picture(), name="small.png")
+    return convscope.trace("tutorial_tanh", pixels)
+
+
+def array(client: Any, look: str, scene: dict[str, Any], name: str) -> Any:
+    number = next(n for n, entry in enumerate(scene["index"]) if entry["name"] == name)
+    entry = scene["index"][number]
+    data = client.get(f"/api/looks/{look}/arrays/{number}").content
+    return np.frombuffer(data, np.dtype(entry["dtype"]).newbyteorder("<")).reshape(entry["shape"])
+
+
+def node_of(scene: dict[str, Any], kind: str, last: bool = False) -> dict[str, Any]:
+    found = [node for node in scene["manifest"]["nodes"] if node["kind"] == kind]
+    return found[-1 if last else 0]
+
+
+def test_the_page_and_its_modules_come_without_the_token() -> None:
+    server = shared_server()
+    with httpx.Client(base_url=server.address, trust_env=False) as stranger:
+        page = stranger.get("/")
+        assert page.headers["content-type"].startswith("text/html")
+        assert "/viewer/live.js" in page.text
+        assert "<script>" not in page.text
+        module = stranger.get("/viewer/app.js")
+        assert module.headers["content-type"].startswith("text/javascript")
+        assert module.headers["content-encoding"] == "gzip"
+        plain = stranger.get("/viewer/app.js", headers={"accept-encoding": "identity"})
+        assert plain.text == module.text
+        assert stranger.get("/viewer/style.css").headers["content-type"].startswith("text/css")
+        assert stranger.get("/viewer/report.html").status_code == 404
+
+
+def test_the_start_names_what_was_given_first_and_states_the_bounds(client: Any) -> None:
+    start = client.get("/api/start").json()
+    assert [photo["name"] for photo in start["photos"]] == ["small.png"]
+    assert start["default_photo"] == start["photos"][0]["id"]
+    assert [model["name"] for model in start["models"]] == ["tutorial_tanh"]
+    assert start["default_model"] == start["models"][0]["id"]
+    assert start["limits"]["trace_bytes"] == 1 << 30
+    assert start["limits"]["upload_bytes"] == 32 << 20
+    models = client.get("/api/models", params={"search": "tanh"}).json()
+    assert models[0]["id"] == start["default_model"]
+    assert {"tutorial_tanh", "tutorial_tanh_modules"} < {model["name"] for model in models}
+
+
+def test_models_are_found_by_any_part_of_their_name(client: Any) -> None:
+    names = {model["name"] for model in client.get("/api/models", params={"search": "ResNet1"}).json()}
+    assert {"resnet18", "resnet101", "resnet152"} <= names
+    assert all("resnet1" in name for name in names)
+    assert len(client.get("/api/models", params={"limit": 3}).json()) == 3
+
+
+def test_an_upload_is_told_of_and_served_again_as_png_with_the_same_pixels(client: Any) -> None:
+    from PIL import Image
+
+    data = picture(50, 30, "PNG", seed=3)
+    answer = client.post("/api/photos", content=data, headers={"x-name": "na%C3%AFve%20%3Cb%3E.png"})
+    assert answer.status_code == 200
+    told = answer.json()
+    assert (told["name"], told["width"], told["height"]) == ("naïve <b>.png", 50, 30)
+    shown = client.get(f"/api/photos/{told['id']}")
+    assert shown.headers["content-type"] == "image/png"
+    sent, got = (np.asarray(Image.open(io.BytesIO(d)).convert("RGB")) for d in (data, shown.content))
+    assert (sent == got).all()
+
+
+def test_conversions_are_noted_and_metadata_is_gone(client: Any) -> None:
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif[0x010E] = "a secret place"
+    exif[0x0112] = 6  # turned by 90 degrees
+    told = client.post("/api/photos", content=picture(50, 30, "JPEG", exif=exif)).json()
+    assert (told["width"], told["height"]) == (30, 50)
+    assert told["notes"]
+    assert b"secret" not in client.get(f"/api/photos/{told['id']}").content
+
+
+def test_a_large_photo_is_shown_smaller(client: Any) -> None:
+    from PIL import Image
+
+    told = client.post("/api/photos", content=picture(4100, 20, "JPEG")).json()
+    assert told["width"] == 4100
+    shown = Image.open(io.BytesIO(client.get(f"/api/photos/{told['id']}").content))
+    assert shown.size == (2048, 10)
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"", "empty"),
+        (b"<html>", "not_an_image"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'><script>alert(1)</script></svg>", "not_an_image"),
+        (picture()[:-40], "damaged"),
+        (b"GIF89a" + (9000).to_bytes(2, "little") * 2 + b"\x80\x00\x00" + bytes(6) + b";", "too_many_pixels"),
+    ],
+)
+def test_what_is_no_picture_is_refused_with_its_code(client: Any, data: bytes, code: str) -> None:
+    answer = client.post("/api/photos", content=data)
+    assert answer.status_code == 422
+    assert answer.json()["error"]["code"] == code
+    assert answer.json()["error"]["message"]
+
+
+def test_a_sample_is_taken_by_name(client: Any) -> None:
+    samples = client.get("/api/start").json()["samples"]
+    if not samples:
+        pytest.skip("scikit-image, which carries the samples, is not installed")
+    told = client.post("/api/photos", json={"sample": samples[0]}).json()
+    assert told["name"] == samples[0]
+    assert client.post("/api/photos", json={"sample": "nothing"}).status_code == 404
+    assert client.post("/api/photos", json={"sample": 3}).status_code == 422
+
+
+def test_progress_goes_up_to_its_end(client: Any) -> None:
+    key = begin(client)
+    with client.stream("GET", f"/api/looks/{key}/progress") as answer:
+        lines = [json.loads(line) for line in answer.iter_lines()]
+    fractions = [line["fraction"] for line in lines]
+    assert fractions == sorted(fractions)
+    assert lines[-1] == {"stage": "done", "fraction": 1.0, "done": True}
+    assert all("done" not in line for line in lines[:-1])
+
+
+def test_the_scene_is_the_one_python_gives(
+    client: Any, done: str, scene: dict[str, Any], expected: Any
+) -> None:
+    import convscope
+
+    mine = convscope.make_scene(expected)
+    for found, wanted in zip(scene["manifest"]["nodes"], mine.manifest["nodes"], strict=True):
+        found, wanted = ({**n, "milliseconds": 0} for n in (found, wanted))
+        assert found == wanted
+    assert [entry["name"] for entry in scene["index"]] == list(mine.arrays)
+    for name in ("maps/1", "stats/1", "filters/1", "logits", "input"):
+        assert array(client, done, scene, name).tobytes() == mine.arrays[name].tobytes()
+
+
+def test_one_channel_of_an_array_is_a_slice_of_it(client: Any, done: str, scene: dict[str, Any]) -> None:
+    number = next(n for n, entry in enumerate(scene["index"]) if entry["name"] == "maps/1")
+    whole = array(client, done, scene, "maps/1")
+    part = client.get(f"/api/looks/{done}/arrays/{number}", params={"channel": 2}).content
+    assert part == whole[2].tobytes()
+    beyond = client.get(f"/api/looks/{done}/arrays/{number}", params={"channel": len(whole)})
+    assert (beyond.status_code, beyond.json()["error"]["code"]) == (422, "no_such_channel")
+
+
+def test_first_sight_holds_the_input_exactly_and_strips_to_four_steps(
+    client: Any, done: str, scene: dict[str, Any]
+) -> None:
+    from PIL import Image
+
+    from convscope.exhibits.report_coding import from_residuals
+
+    data = client.get(f"/api/looks/{done}/first").content
+    places = scene["first"]
+
+    def piece(name: str) -> Any:
+        place = places[name]
+        return np.frombuffer(data[place["offset"] : place["offset"] + place["bytes"]], place["dtype"])
+
+    rows, columns, _ = places["input"]["shape"]
+    pixels = from_residuals(piece("input").reshape(3, rows, columns)).transpose(1, 2, 0)
+    assert (pixels == array(client, done, scene, "input")).all()
+    name = next(name for name in places if name.startswith("strip/"))
+    strip = from_residuals(piece(name).reshape(places[name]["shape"])).astype(int)
+    exact = array(client, done, scene, name).astype(int)
+    assert abs(128 + (strip - 128) * places[name]["step"] - exact).max() <= 2
+    assert (piece("logits").view("<f4") == array(client, done, scene, "logits")).all()
+    photo = Image.open(io.BytesIO(piece("photo").tobytes()))
+    assert photo.size == tuple(places["photo"]["shape"][1::-1])
+    assert abs(np.asarray(photo).astype(int) - array(client, done, scene, "photo")).mean() < 6
+
+
+def test_answers_come_packed_only_to_those_who_take_it(client: Any, done: str) -> None:
+    for path in ("scene", "first", "arrays/0"):
+        packed = client.get(f"/api/looks/{done}/{path}", headers={"accept-encoding": "gzip"})
+        plain = client.get(f"/api/looks/{done}/{path}", headers={"accept-encoding": "identity"})
+        assert "content-encoding" not in plain.headers
+        assert packed.headers["vary"] == "Accept-Encoding"
+        assert packed.content == plain.content
+
+
+def test_the_proof_of_a_value_adds_up_to_what_torch_computes(
+    client: Any, done: str, scene: dict[str, Any], expected: Any
+) -> None:
+    node = node_of(scene, "conv2d", last=True)
+    op = expected.ops[node["id"]]
+    channel, row, column = 5, 3, 1
+    asked = {"node": node["id"], "channel": channel, "row": row, "column": column}
+    proof = client.get(f"/api/looks/{done}/value", params=asked).json()
+    weight = expected.parameter(f"{op.path}.weight").double().numpy()[channel]
+    bias = float(expected.parameter(f"{op.path}.bias")[channel])
+    before = expected.ops[op.inputs[0]].value[0].double().numpy()
+    padding, size = op.attributes["padding"][0], weight.shape[-1]
+    before = np.pad(before, ((0, 0), (padding, padding), (padding, padding)))
+    products = weight * before[:, row : row + size, column : column + size]
+    assert proof["total"] == pytest.approx(products.sum() + bias, abs=1e-9)
+    assert proof["value"] == pytest.approx(float(op.value[0, channel, row, column]), abs=0)
+    assert proof["agrees"] is True
+    assert proof["bias"] == pytest.approx(bias)
+    sums = products.sum((1, 2))
+    assert [term["value"] for term in proof["terms"]] == pytest.approx(sorted(sums, key=abs, reverse=True))
+    best = proof["patches"][0]
+    assert best["channel"] == int(abs(sums).argmax())
+    assert np.array(best["products"]) == pytest.approx(products[best["channel"]])
+    assert np.array(best["kernel"]) == pytest.approx(weight[best["channel"]])
+    first = proof["terms"][0]["cell"]
+    assert (first["node"], first["channel"]) == (op.inputs[0], best["channel"])
+    box = expected.field_box(op.index, row, column)
+    assert proof["field"] == list(box)
+
+
+def test_a_value_without_a_cell_is_the_peak(
+    client: Any, done: str, scene: dict[str, Any], expected: Any
+) -> None:
+    node = node_of(scene, "conv2d")["id"]
+    proof = client.get(f"/api/looks/{done}/value", params={"node": node, "channel": 1}).json()
+    plane = expected.ops[node].value[0, 1]
+    assert abs(proof["value"]) == pytest.approx(float(plane.abs().max()))
+    linear = node_of(scene, "linear", last=True)["id"]
+    proof = client.get(f"/api/looks/{done}/value", params={"node": linear, "channel": 2}).json()
+    assert proof["value"] == pytest.approx(float(expected.output[0, 2]))
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        ({"node": 9999}, 404),
+        ({"node": 1, "channel": 9999}, 422),
+        ({"node": 1, "channel": 0, "row": 999, "column": 0}, 422),
+        ({"node": 1, "channel": 0, "row": 3}, 422),
+        ({"node": -1}, 422),
+        ({"node": "layer"}, 422),
+        ({}, 422),
+    ],
+)
+def test_a_value_that_is_not_there_is_refused(
+    client: Any, done: str, asked: dict[str, Any], status: int
+) -> None:
+    answer = client.get(f"/api/looks/{done}/value", params=asked)
+    assert answer.status_code == status
+    assert set(answer.json()["error"]) == {"code", "message", "hint"}
+
+
+def test_switching_a_channel_off_changes_the_answer_as_torch_says(
+    client: Any, done: str, scene: dict[str, Any], expected: Any
+) -> None:
+    import torch
+
+    node = node_of(scene, "conv2d")
+    module = expected.model.module
+    target = module.get_submodule(expected.ops[node["id"]].path)
+
+    def off(_: Any, __: Any, output: Any) -> Any:
+        return output.index_fill(1, torch.tensor([2, 4]), 0.0)
+
+    handle = target.register_forward_hook(off)
+    with torch.no_grad():
+        wanted = module(expected.inputs)[0].numpy()
+    handle.remove()
+    key = look(client, base=done, model=None, photo=None, edits=[{"node": node["id"], "channels": [4, 2]}])
+    after = client.get(f"/api/looks/{key}/scene").json()
+    logits = array(client, key, after, "logits")
+    assert logits == pytest.approx(wanted, abs=1e-5)
+    assert abs(logits - array(client, done, scene, "logits")).max() > 1e-4
+    whole = look(client, base=done, model=None, photo=None, edits=[{"node": node["id"], "factor": 0}])
+    silent = client.get(f"/api/looks/{whole}/scene").json()["manifest"]["nodes"][node["id"]]
+    assert silent["statistics"]["silent"] == node["channels"]
+
+
+def test_a_look_needs_a_model_and_a_photo_of_its_own_or_of_its_base(client: Any, done: str) -> None:
+    start = client.get("/api/start").json()
+    model, photo = start["default_model"], start["default_photo"]
+    for body, status in [
+        ({"photo": photo}, 422),
+        ({"model": model}, 422),
+        ({"model": "resnet5O", "photo": photo}, 404),
+        ({"model": model, "photo": "x"}, 404),
+        ({"model": model, "photo": photo, "weights": "mine.pt"}, 422),
+        ({"model": model, "photo": photo, "base": "x"}, 404),
+        ({"model": model, "photo": photo, "more": 1}, 422),
+        ({"base": done, "normalize": False}, 422),
+        ([], 422),
+    ]:
+        answer = client.post("/api/looks", json=body)
+        assert (answer.status_code, set(answer.json()["error"])) == (status, {"code", "message", "hint"})
+
+
+def test_weights_and_normalisation_are_chosen(client: Any) -> None:
+    start = client.get("/api/start").json()
+    body = {"model": "tutorial_cnn", "photo": start["default_photo"], "weights": "none", "normalize": False}
+    key = client.post("/api/looks", json=body).json()["id"]
+    assert finished(client, key)["done"] is True
+    model = client.get(f"/api/looks/{key}/scene").json()["manifest"]["model"]
+    assert (model["name"], model["random"]) == ("tutorial_cnn", True)
+    assert any("normalisation" in note for note in model["notes"])
+
+
+def test_an_edit_that_makes_no_sense_fails_with_a_sentence(client: Any, done: str) -> None:
+    key = begin(client, base=done, edits=[{"node": 9999}])
+    assert finished(client, key)["error"]["message"]
+    answer = client.get(f"/api/looks/{key}/scene")
+    assert answer.status_code == 409
+    assert answer.json()["error"]["message"]
+
+
+def test_a_box_is_answered_as_python_answers_it(client: Any, done: str, expected: Any) -> None:
+    from convscope.explain import box
+
+    asked = {"top": 0, "left": 0, "bottom": 16, "right": 16.5, "count": 7}
+    hits = client.post(f"/api/looks/{done}/box", json=asked).json()
+    wanted = box(expected, 0, 0, 16, 16.5, count=7)
+    assert [(hit["node"], hit["channel"]) for hit in hits] == [(hit.node, hit.channel) for hit in wanted]
+    assert [hit["share"] for hit in hits] == pytest.approx([hit.share for hit in wanted])
+    assert client.post(f"/api/looks/{done}/box", json={**asked, "top": "a"}).status_code == 422
+
+
+def test_an_attribution_is_the_one_python_gives(
+    client: Any, done: str, scene: dict[str, Any], expected: Any
+) -> None:
+    from convscope.explain import grad_cam
+
+    node = node_of(scene, "conv2d", last=True)["id"]
+    wanted = grad_cam(expected, target=3, node=node)
+    found = client.post(f"/api/looks/{done}/attribution", json={"target": 3, "node": node}).json()
+    assert np.array(found["map"]) == pytest.approx(wanted.map, abs=1e-6)
+    assert np.array(found["signed"]) == pytest.approx(wanted.signed, abs=1e-6)
+    assert (found["target"], found["node"], found["method"]) == (3, node, wanted.method)
+    for body, status in [({"target": 99}, 422), ({"node": 9999}, 422), ({"method": "magic"}, 422)]:
+        answer = client.post(f"/api/looks/{done}/attribution", json=body)
+        assert (answer.status_code, set(answer.json()["error"])) == (status, {"code", "message", "hint"})
+
+
+def test_exports_hold_what_they_say(
+    client: Any, done: str, scene: dict[str, Any], expected: Any, tmp_path: Any
+) -> None:
+    import convscope
+
+    def take(**asked: Any) -> Any:
+        answer = client.get(f"/api/looks/{done}/export", params=asked)
+        assert answer.status_code == 200, answer.text
+        assert answer.headers["content-disposition"].startswith("attachment; filename=")
+        return answer
+
+    report = take(what="report")
+    assert report.text.startswith("<!doctype html>")
+    assert "tutorial_tanh" in report.text
+    (tmp_path / "a.scene").write_bytes(take(what="scene").content)
+    assert convscope.Scene.load(tmp_path / "a.scene").manifest["nodes"][0]["name"] == "input"
+    node = node_of(scene, "conv2d")["id"]
+    wanted = expected.ops[node].value.numpy()
+    assert (np.load(io.BytesIO(take(what="values", node=node).content))["value"] == wanted).all()
+    lines = take(what="csv", node=node).text.splitlines()
+    assert lines[0] == "channel,row,column,value"
+    assert len(lines) == 1 + wanted.size
+    channel, row, column, value = lines[-1].split(",")
+    assert np.float32(value) == wanted[0, int(channel), int(row), int(column)]
+    for asked in ({"what": "values"}, {"what": "report", "node": 1}, {"what": "../etc"}, {}):
+        assert client.get(f"/api/looks/{done}/export", params=asked).status_code == 422
+    assert client.get(f"/api/looks/{done}/export", params={"what": "csv", "node": 999}).status_code == 404
+
+
+def test_a_forgotten_look_is_gone_and_says_so(client: Any) -> None:
+    key = look(client)
+    assert client.delete(f"/api/looks/{key}").status_code == 204
+    for path in ("scene", "first", "progress", "arrays/0", "value?node=1"):
+        answer = client.get(f"/api/looks/{key}/{path}")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (404, "no_such_look")
+    assert client.delete(f"/api/looks/{key}").status_code == 404
+
+
+def test_the_page_is_shown_while_a_forward_pass_runs(client: Any, done: str) -> None:
+    start = client.get("/api/start").json()
+    body = {"model": "vgg16", "photo": start["default_photo"], "weights": "none"}
+    slow = client.post("/api/looks", json=body).json()["id"]
+    slowest = 0.0
+    asked = 0
+    with shared_server().client() as other:
+        while other.get(f"/api/looks/{done}/arrays/0").status_code == 200:
+            began = time.monotonic()
+            for path in ("/", "/api/start", f"/api/looks/{done}/scene", f"/api/looks/{done}/first"):
+                assert other.get(path).status_code == 200
+            slowest = max(slowest, time.monotonic() - began)
+            asked += 1
+            if asked == 10:
+                break
+    with client.stream("GET", f"/api/looks/{slow}/progress") as answer:
+        assert not json.loads(next(answer.iter_lines())).get("done")
+    assert slowest < 2.0
+    assert client.delete(f"/api/looks/{slow}").status_code == 204
+
+
+def test_a_look_that_is_given_up_ends_its_stream(client: Any) -> None:
+    start = client.get("/api/start").json()
+    body = {"model": "vgg16", "photo": start["default_photo"], "weights": "none"}
+    slow = client.post("/api/looks", json=body).json()["id"]
+    seen: list[dict[str, Any]] = []
+
+    def read() -> None:
+        with shared_server().client() as other:
+            seen.append(finished(other, slow))
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    time.sleep(0.3)
+    assert client.delete(f"/api/looks/{slow}").status_code == 204
+    reader.join(10)
+    assert seen[0]["error"]["code"] == "forgotten"
+    # What was asked next is not kept waiting by what nobody wants any more.
+    assert finished(client, begin(client))["done"] is True
+
+
+def test_reports_of_gzip_are_gzip(client: Any, done: str) -> None:
+    server = shared_server()
+    request = (
+        f"GET /api/looks/{done}/first HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\n"
+        f"Authorization: Bearer {server.token}\r\nAccept-Encoding: gzip\r\nConnection: close\r\n\r\n"
+    )
+    head, _, body = server.raw(request.encode()).partition(b"\r\n\r\n")
+    assert b"content-encoding: gzip" in head.lower()
+    assert gzip.decompress(body) == client.get(f"/api/looks/{done}/first").content
