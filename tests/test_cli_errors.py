@@ -149,7 +149,8 @@ def test_a_folder_is_no_place_for_a_report(run, no_model):
         (["layers", "gone.py:Net"], "gone.py"),
         (
             ["look", "photo.png", "-m", "nets.py:FiveChannels", "-w", "none"],
-            "error: the model failed in `conv`.* 1×3×224×224: .* to have 5 channels, but got 3",
+            "error: the model failed in `conv`.* 1×3×224×224: .* to have 5 channels, but got 3.*\n"
+            "The first convolution takes 5 channels: give it a prepared tensor.*convscope.trace",
         ),
         (
             ["look", "photo.png", "-m", "nets.py:ThirtyTwo", "-w", "none"],

@@ -16,6 +16,7 @@ from convscope.cli.options import (
     load,
     note,
     print_json,
+    record,
     remarks,
     step,
 )
@@ -96,9 +97,8 @@ def run(
 
 def _answers(model: Model, picture: Picture, top: int) -> list[dict[str, Any]]:
     from convscope.cli.answers import refuse_to_name, why_no_class
-    from convscope.tracing import trace
 
-    recorded = trace(model, picture, keep=())
+    recorded = record(model, picture, keep=())
     broken = why_no_class(recorded)
     if broken:
         raise refuse_to_name(broken, hint="`convscope maps` draws such values for what they are.")

@@ -15,6 +15,7 @@ from convscope.cli.options import (
     load,
     note,
     print_json,
+    record,
     step,
 )
 
@@ -74,10 +75,10 @@ def run(
     with step(f"loading {model}"):
         loaded = load(model, weights, size=size)
     from convscope.exhibits.layers import draw_filters, filters_of, save_picture
-    from convscope.tracing import blank_input, trace
+    from convscope.tracing import blank_input
 
     with step(f"running {model}"):
-        recorded = trace(loaded, blank_input(loaded), keep=())
+        recorded = record(loaded, blank_input(loaded), keep=())
     chosen = _chosen(recorded, layers, all_layers)
     if json:
         rows = [_numbers(op.name, filters_of(recorded, op)) for op in chosen]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convscope.cli.options import JsonOption, SizeOption, load, note, print_json, step
+from convscope.cli.options import JsonOption, SizeOption, load, note, print_json, record, step
 
 if TYPE_CHECKING:
     from convscope.tracing import Trace
@@ -43,14 +43,14 @@ def run(
     - `convscope layers resnet50`
     - `convscope layers tutorial_mlp tutorial_tanh`
     """
-    from convscope.tracing import blank_input, trace
+    from convscope.tracing import blank_input
     from convscope.tracing.structure import structure
 
     traces = []
     for name in models:
         with step(f"running {name}"):
             loaded = load(name, weights, size=size)
-            traces.append(trace(loaded, blank_input(loaded), keep=()))
+            traces.append(record(loaded, blank_input(loaded), keep=()))
     if json:
         print_json([_as_json(t) for t in traces])
         return

@@ -20,6 +20,7 @@ from convscope.cli.options import (
     load,
     note,
     print_json,
+    record,
     remarks,
     say,
     step,
@@ -89,10 +90,9 @@ def run(
     from convscope.cli.answers import refuse_to_name, why_no_class
     from convscope.exhibits.report import write_report
     from convscope.scene import make_scene
-    from convscope.tracing import trace
 
     with step(f"running {model}"):
-        recorded = trace(loaded, picture)
+        recorded = record(loaded, picture)
     with step("writing the report"):
         made = make_scene(recorded, top=top)
         write_report(made, target)

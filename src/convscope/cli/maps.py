@@ -18,6 +18,7 @@ from convscope.cli.options import (
     load,
     note,
     print_json,
+    record,
     step,
 )
 from convscope.errors import MissingExtraError, UsageError
@@ -105,10 +106,9 @@ def run(
     with step(f"loading {model}"):
         loaded = load(model, weights, not no_normalize, size)
     from convscope.exhibits.layers import draw_maps, save_picture
-    from convscope.tracing import trace
 
     with step(f"running {model}"):
-        recorded = trace(loaded, picture)
+        recorded = record(loaded, picture)
     chosen = _layers(recorded, layers, all_layers)
     notes = [*loaded.card.notes, *picture.notes]
     if json:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
+    from convscope.data import Picture
     from convscope.models import Model
+    from convscope.tracing import Trace
 
 DEFAULT_MODEL = "efficientnet_lite0"
 DEFAULT_IMAGE = "sample:cat"
@@ -78,6 +82,27 @@ def load(spec: str, weights: str = "default", normalize: bool = True, size: int 
     loaded = load_model(spec, weights=weights, normalize=normalize, input_size=size)
     _refuse_several_inputs(loaded)
     return loaded
+
+
+def record(model: Model, image: Picture | Tensor, *, keep: Sequence[str] | None = None) -> Trace:
+    """The pass of one picture through a loaded model.
+
+    Raises
+    ------
+    ForwardError
+        If the model fails; with a way out that fits it, where one is known.
+    """
+    from convscope.errors import ForwardError
+    from convscope.tracing import trace
+
+    try:
+        return trace(model, image, keep=keep)
+    except ForwardError as error:
+        known = next((n for n in model.card.notes if n.startswith("the first convolution takes")), "")
+        if not known:
+            raise
+        hint = f"{known[0].upper()}{known[1:]}. In Python: convscope.trace(model, tensor)."
+        raise ForwardError(error.message, hint=hint) from error
 
 
 def _refuse_several_inputs(model: Model) -> None:

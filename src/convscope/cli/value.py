@@ -16,6 +16,7 @@ from convscope.cli.options import (
     load,
     note,
     print_json,
+    record,
     say,
     step,
 )
@@ -59,11 +60,10 @@ def run(
     picture = load_image(image)
     with step(f"loading {model}"):
         loaded = load(model, weights, not no_normalize, size)
-    from convscope.tracing import trace
     from convscope.tracing.arithmetic_text import format_arithmetic
 
     with step(f"running {model}"):
-        recorded = trace(loaded, picture)
+        recorded = record(loaded, picture)
         found = recorded.value_of(layer, channel, cell)
     if json:
         print_json({"model": loaded.card.name, "weights": loaded.card.weights, **_numbers(found, terms)})

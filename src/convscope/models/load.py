@@ -146,6 +146,9 @@ def _card(
         preprocessing = preprocessing.with_input_size(input_size)
     if not normalize:
         preprocessing = preprocessing.without_normalization()
+    assumed = "preprocessing assumed: "
+    # What was assumed may have been changed by the options above.
+    notes = [assumed + preprocessing.describe() if n.startswith(assumed) else n for n in notes]
     if preprocessing.note:
         notes.append(preprocessing.note)
     if broken:
