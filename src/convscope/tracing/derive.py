@@ -21,6 +21,7 @@ from torch import Tensor
 from convscope.errors import TraceError
 from convscope.tracing.events import Event, Kept, Slot
 
+Lookup = Callable[[str], Callable[[], Tensor] | None]
 _FLOATS = frozenset({torch.float32, torch.float64, torch.bfloat16, torch.float16})
 
 
@@ -88,15 +89,17 @@ class Derived:
 
 def witness(tensor: Tensor) -> Tensor:
     """One cell of every channel, from the middle of the map."""
+    if tensor.ndim == 4:
+        return tensor[:, :, tensor.shape[2] // 2, tensor.shape[3] // 2].clone()
     for axis in range(tensor.ndim - 1, 1, -1):
         tensor = tensor.select(axis, tensor.shape[axis] // 2)
     return tensor.clone()
 
 
-def derive(event: Event, tensor: Tensor, parameter: Callable[[str], Tensor]) -> Derived | None:
+def derive(event: Event, tensor: Tensor, parameter: Lookup) -> Derived | None:
     """A way to compute an event's output again, or ``None`` where it must be kept.
 
-    ``parameter`` gives a copy of a parameter or buffer by name.
+    ``parameter`` gives a way to a copy of a parameter or buffer by name, if there is one.
     """
     rule = _RULES.get(event.kind)
     if rule is None or tensor.dtype not in _FLOATS or tensor.device.type != "cpu" or not tensor.numel():
@@ -115,11 +118,11 @@ def derive(event: Event, tensor: Tensor, parameter: Callable[[str], Tensor]) -> 
         inputs.append(stored)
     if slots[0].shape != tensor.shape:
         return None
-    return Derived(event.name, function, inputs, witness(tensor.detach()))
+    return Derived(event.name, function, inputs, witness(tensor))
 
 
 def _stored(slot: Slot) -> Kept | Derived | None:
-    if slot.event is None or not slot.exact or slot.output >= len(slot.event.values):
+    if slot.event is None or slot.output >= len(slot.event.values):
         return None
     return slot.event.values[slot.output]
 
@@ -138,22 +141,22 @@ def _one(event: Event) -> Slot | None:
     return slot if isinstance(slot, Slot) else None
 
 
-def _relu(event: Event, parameter: Callable[[str], Tensor]) -> _Found:
+def _relu(event: Event, parameter: Lookup) -> _Found:
     slot = _one(event)
     return (torch.relu, [slot]) if slot is not None and "out" not in event.kwargs else None
 
 
-def _relu6(event: Event, parameter: Callable[[str], Tensor]) -> _Found:
+def _relu6(event: Event, parameter: Lookup) -> _Found:
     slot = _one(event)
     return (F.relu6, [slot]) if slot is not None else None
 
 
-def _hardtanh(event: Event, parameter: Callable[[str], Tensor]) -> _Found:
+def _hardtanh(event: Event, parameter: Lookup) -> _Found:
     slot, low, high = _one(event), _argument(event, 1, "min_val", -1.0), _argument(event, 2, "max_val", 1.0)
     return (lambda x: F.hardtanh(x, low, high), [slot]) if slot is not None else None
 
 
-def _add(event: Event, parameter: Callable[[str], Tensor]) -> _Found:
+def _add(event: Event, parameter: Lookup) -> _Found:
     left, right = _argument(event, 0, "input"), _argument(event, 1, "other")
     plain = len(event.args) == 2 and not event.kwargs
     if plain and isinstance(left, Slot) and isinstance(right, Slot) and left.shape == right.shape:
@@ -161,28 +164,30 @@ def _add(event: Event, parameter: Callable[[str], Tensor]) -> _Found:
     return None
 
 
-def _batch_norm(event: Event, parameter: Callable[[str], Tensor]) -> _Found:
+def _batch_norm(event: Event, parameter: Lookup) -> _Found:
     slot = _one(event)
     names = ("running_mean", "running_var", "weight", "bias")
     given = [_argument(event, i + 1, name) for i, name in enumerate(names)]
     if slot is None or _argument(event, 5, "training", False):
         return None
-    numbers: list[Tensor | None] = []
+    numbers: list[Callable[[], Tensor] | None] = []
     for value in given:
-        if value is None:
-            numbers.append(None)
-        elif isinstance(value, Slot) and value.parameter is not None:
-            numbers.append(parameter(value.parameter))
-        else:
+        copy = parameter(value.parameter) if isinstance(value, Slot) and value.parameter is not None else None
+        if value is not None and copy is None:
             return None
+        numbers.append(copy)
     if numbers[0] is None or numbers[1] is None:
         return None
-    mean, variance, weight, bias = numbers
     eps = _argument(event, 7, "eps", 1e-5)
-    return (lambda x: F.batch_norm(x, mean, variance, weight, bias, False, 0.0, eps), [slot])
+
+    def again(x: Tensor) -> Tensor:
+        mean, variance, weight, bias = (number() if number is not None else None for number in numbers)
+        return F.batch_norm(x, mean, variance, weight, bias, False, 0.0, eps)
+
+    return again, [slot]
 
 
-_RULES: dict[str, Callable[[Event, Callable[[str], Tensor]], _Found]] = {
+_RULES: dict[str, Callable[[Event, Lookup], _Found]] = {
     "add": _add,
     "batch_norm": _batch_norm,
     "hardtanh": _hardtanh,

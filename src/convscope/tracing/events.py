@@ -18,7 +18,7 @@ Layout = tuple[int, tuple[int, ...]]
 class Slot:
     """Stands for a tensor in the recorded arguments: where it came from, and its shape."""
 
-    __slots__ = ("constant", "event", "exact", "layouts", "output", "parameter", "shape")
+    __slots__ = ("constant", "event", "layouts", "output", "parameter", "shape")
 
     def __init__(
         self,
@@ -27,7 +27,6 @@ class Slot:
         output: int = 0,
         parameter: str | None = None,
         constant: Kept | None = None,
-        exact: bool = True,
         layouts: tuple[Layout, Layout] | None = None,
     ) -> None:
         self.shape = shape
@@ -35,8 +34,6 @@ class Slot:
         self.output = output
         self.parameter = parameter
         self.constant = constant
-        # Whether it is that very output, and not memory which that op wrote into through a view.
-        self.exact = exact
         # Of memory written through a view: where the written tensor and this one lie in it.
         self.layouts = layouts
 

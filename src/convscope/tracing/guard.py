@@ -10,12 +10,16 @@ from __future__ import annotations
 import random
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
+from operator import is_, itemgetter
 from types import TracebackType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from convscope.tracing.copies import Copies
 
 
 def walk(model: nn.Module) -> list[tuple[str, nn.Module]]:
@@ -42,16 +46,24 @@ def walk(model: nn.Module) -> list[tuple[str, nn.Module]]:
 
 
 _CONTAINERS = frozenset({list, dict, set, deque, OrderedDict, defaultdict, Counter})
-_MODULE_KEYS = frozenset(nn.Module().__dict__)
-_TABLES = frozenset({"_parameters", "_buffers", "_modules"})
+_PLAIN = frozenset({int, float, bool, str, tuple, type(None), torch.dtype, torch.Size})
+_TABLES = ("_parameters", "_buffers", "_modules")
+_OWN_KEYS = frozenset(nn.Module().__dict__)
+_HOOK_KEYS = tuple(
+    k for k, v in nn.Module().__dict__.items() if isinstance(v, OrderedDict) and k not in _TABLES
+)
+_hooks_of = itemgetter(*_HOOK_KEYS)
+_Table = dict[str, Any]
+_Content = list[tuple[Any, Any]]
 
 
 class ModelGuard:
     """Context in which a model may run in eval mode, and after which it is as before.
 
-    ``tensors`` names every parameter and buffer. Parameters are copied only when something
-    is about to write into one: the recorder calls :meth:`before_write`. Buffers are small
-    and copied at the start, so that they are given back even after a write nobody announced.
+    ``tensors`` names every parameter and buffer by its ``id``. Large parameters are copied
+    only when something is about to write into one: the recorder calls :meth:`before_write`.
+    Buffers and vectors are small and copied at the start, so that they are given back even
+    after a write nobody announced.
     """
 
     def __init__(self, model: nn.Module, *, training: bool = False) -> None:
@@ -59,78 +71,88 @@ class ModelGuard:
         self.training = training
         self.modules: list[tuple[str, nn.Module]] = []
         self.tensors: dict[int, str] = {}
-        self._copies: dict[int, Tensor] = {}
+        self._copies = Copies([])
+        self._written: dict[int, Tensor] = {}
         self._by_name: dict[str, Tensor] = {}
         self._storages: dict[int, list[Tensor]] | None = None
-        self._dirty: set[int] = set()
+        self._owned: set[int] | None = None
 
     def __enter__(self) -> ModelGuard:
         self.modules = walk(self.model)
-        self._before = [
-            (m, dict(m.__dict__), (dict(m._parameters), dict(m._buffers), dict(m._modules)), _contents(m))
-            for _, m in self.modules
-        ]
         self._versions: list[tuple[Tensor, int, bool]] = []
+        self._before: list[tuple[nn.Module, _Table, list[tuple[_Table, _Table]]]] = []
+        self._contents: _Content = []
+        self._loose: list[Tensor] = []
+        self._held: list[Tensor] = []
         self._random = _random_state()
+        small: list[Tensor] = []
+        for path, module in self.modules:
+            attributes = module.__dict__
+            tables = [(table, table.copy()) for name in _TABLES if (table := attributes[name])]
+            self._before.append((module, attributes.copy(), tables))
+            prefix = f"{path}." if path else ""
+            for key, tensor in module._parameters.items():
+                if self._add(prefix + key, tensor) and tensor is not None and tensor.ndim <= 1:
+                    small.append(tensor)
+            for key, buffer in module._buffers.items():
+                if self._add(prefix + key, buffer) and buffer is not None:
+                    small.append(buffer)
+            self._note_contents(attributes)
         with torch.no_grad():
-            for path, module in self.modules:
-                for key, tensor in module._parameters.items():
-                    self._add(path, key, tensor)
-                for key, tensor in module._buffers.items():
-                    if self._add(path, key, tensor) and tensor is not None:
-                        self._copies[id(tensor)] = tensor.clone()
+            self._copies = Copies(small)
+            self._contents += [(tensor, tensor.detach().clone()) for tensor in self._loose]
         if not self.training:
             for _, module in self.modules:
                 if module.training:
                     module.training = False
         return self
 
-    def _add(self, path: str, key: str, tensor: Tensor | None) -> bool:
+    def _add(self, name: str, tensor: Tensor | None) -> bool:
         if tensor is None or id(tensor) in self.tensors:
             return False
-        self.tensors[id(tensor)] = f"{path}.{key}" if path else key
+        self.tensors[id(tensor)] = name
         self._versions.append((tensor, tensor._version, tensor.requires_grad))
         return True
 
-    def alive(self) -> Iterator[Tensor]:
-        """Every tensor the model now holds: parameters, buffers and those in plain attributes."""
-        for tensor, _, _ in self._versions:
-            yield tensor
-        for _, module in self.modules:
-            yield from (b for b in module._buffers.values() if b is not None)
-            for value in module.__dict__.values():
-                if isinstance(value, Tensor):
-                    yield value
-                elif type(value) in (list, tuple, dict) and value:
-                    items = value.values() if isinstance(value, dict) else value
-                    yield from (item for item in items if isinstance(item, Tensor))
+    def _note_contents(self, attributes: _Table) -> None:
+        """Copies of a module's own lists, dicts and sets, its hooks, and its loose tensors."""
+        for key in attributes.keys() - _OWN_KEYS:
+            value = attributes[key]
+            kind = type(value)
+            if kind in _PLAIN:
+                continue
+            if isinstance(value, Tensor):
+                self._loose.append(value)
+            elif kind in _CONTAINERS:
+                self._contents.append((value, value.copy()))
+                items = value.values() if isinstance(value, dict) else value
+                self._held += [item for item in items if isinstance(item, Tensor)]
+        if any(_hooks_of(attributes)):
+            self._contents += [(attributes[key], attributes[key].copy()) for key in _HOOK_KEYS]
 
     def written(self) -> frozenset[str]:
         """Names of the parameters and buffers whose memory the pass wrote into."""
-        return frozenset(self.tensors[key] for key in self._dirty if key in self.tensors)
+        return frozenset(self.tensors[key] for key in self._written)
 
     def owned(self) -> set[int]:
         """Where the memory begins of every tensor the model held before the pass."""
-        tensors = [tensor for tensor, _, _ in self._versions]
-        for _, attributes, _, _ in self._before:
-            for value in attributes.values():
-                items = value.values() if type(value) is dict else value
-                tensors += [
-                    item
-                    for item in (items if type(value) in (list, tuple, dict) else (value,))
-                    if isinstance(item, Tensor)
-                ]
-        return {t.untyped_storage().data_ptr() for t in tensors if t.layout is torch.strided}
+        if self._owned is None:
+            tensors = [*(tensor for tensor, _, _ in self._versions), *self._loose, *self._held]
+            self._owned = {t.untyped_storage().data_ptr() for t in tensors if t.layout is torch.strided}
+        return self._owned
 
     def all_named(self) -> Iterator[tuple[str, Tensor]]:
         """Every parameter and buffer with its qualified name."""
         return ((self.tensors[id(tensor)], tensor) for tensor, _, _ in self._versions)
 
-    def named(self, name: str) -> Tensor:
-        """Parameter or buffer by its qualified name."""
+    def copy_of(self, name: str) -> Callable[[], Tensor] | None:
+        """A way to the values a small parameter or buffer has had all along, if it was not written into."""
         if not self._by_name:
             self._by_name = dict(self.all_named())
-        return self._by_name[name]
+        tensor = self._by_name[name]
+        if tensor not in self._copies or id(tensor) in self._written:
+            return None
+        return partial(self._copies.at, id(tensor))
 
     def before_write(self, storage: int) -> None:
         """Keep the values of the parameters and buffers that live in ``storage``."""
@@ -140,53 +162,58 @@ class ModelGuard:
                 if tensor.layout is torch.strided:
                     self._storages.setdefault(tensor.untyped_storage().data_ptr(), []).append(tensor)
         for tensor in self._storages.pop(storage, ()):
-            self._copies.setdefault(id(tensor), tensor.detach().clone())
-            self._dirty.add(id(tensor))
+            self._written[id(tensor)] = (
+                self._copies.get(tensor) if tensor in self._copies else tensor.detach().clone()
+            )
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for tensor, version, wanted in self._versions:
             # Batch norm moves its running statistics without counting it as a write.
-            written = self.training or tensor._version != version or id(tensor) in self._dirty
-            if written and id(tensor) in self._copies:
-                with torch.no_grad():
-                    tensor.data.copy_(self._copies[id(tensor)])
+            if self.training or tensor._version != version or id(tensor) in self._written:
+                self._give_back(tensor)
             if tensor.requires_grad is not wanted:
                 tensor.requires_grad_(wanted)
-        for module, attributes, tables, contents in self._before:
-            for table, before in zip(
-                (module._parameters, module._buffers, module._modules), tables, strict=True
-            ):
-                if len(table) != len(before) or any(table.get(k, self) is not v for k, v in before.items()):
+        for module, attributes, tables in self._before:
+            for table, before in tables:
+                if not _identical(table, before):
                     table.clear()
                     table.update(before)
             now = module.__dict__
-            if len(now) != len(attributes) or any(now.get(k, self) is not v for k, v in attributes.items()):
+            if not _identical(now, attributes):
                 now.clear()
                 now.update(attributes)
-            for container, content in contents:
-                _refill(container, content)
-            copied = {id(container) for container, _ in contents}
-            for key in _MODULE_KEYS - _TABLES:
-                hooks = attributes.get(key)
-                if type(hooks) is OrderedDict and hooks and id(hooks) not in copied:
-                    hooks.clear()
+            if any(_hooks_of(now)):
+                self._forget_new_hooks(now)
+            if len(tables) < len(_TABLES):
+                known = {id(table) for table, _ in tables}
+                for name in _TABLES:
+                    if now[name] and id(now[name]) not in known:
+                        now[name].clear()
+        for container, content in self._contents:
+            _refill(container, content)
         _restore_random_state(self._random)
 
+    def _give_back(self, tensor: Tensor) -> None:
+        original = self._written.get(id(tensor))
+        if original is None and tensor in self._copies:
+            original = self._copies.get(tensor)
+        if original is not None:
+            with torch.no_grad():
+                tensor.data.copy_(original)
 
-_Content = list[tuple[Any, Any]]
+    def _forget_new_hooks(self, attributes: _Table) -> None:
+        known = {id(container) for container, _ in self._contents}
+        for key in _HOOK_KEYS:
+            if attributes[key] and id(attributes[key]) not in known:
+                attributes[key].clear()
 
 
-def _contents(module: nn.Module) -> _Content:
-    """The module's own lists, dicts, sets and loose tensors (its hooks too), each with a copy."""
-    found: _Content = []
-    for key, value in module.__dict__.items():
-        if isinstance(value, Tensor):
-            found.append((value, value.detach().clone()))
-        elif type(value) in _CONTAINERS and key not in _TABLES and (value or key not in _MODULE_KEYS):
-            found.append((value, value.copy()))
-    return found
+def _identical(now: _Table, before: _Table) -> bool:
+    return (
+        len(now) == len(before) and all(map(is_, now.values(), before.values())) and list(now) == list(before)
+    )
 
 
 def _refill(container: Any, content: Any) -> None:

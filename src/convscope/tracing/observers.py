@@ -88,17 +88,17 @@ class Keep(Observer):
             if self._names is None:
                 self._recorder.keep_op(event, output, value)
             else:
-                self._recorder.keep(event.values, output, value)
+                self._recorder.memory.keep(event.values, output, value)
 
     def on_call(self, call: Call, output: int, value: Tensor) -> None:
         """Keep a module's output, under the op that made it."""
         if self._recorder is not None and (self._names is None or self._names(call.name)):
             event, number = call.outputs[output]
             known = event.values[number] if number < len(event.values) else None
-            if known is not None and self._recorder.is_exact(value):
+            if known is not None:
                 _set(call.values, output, known)
             else:
-                self._recorder.keep(call.values, output, value)
+                self._recorder.memory.keep(call.values, output, value)
                 if known is None and call.last - 1 == event.index and call.leaf:
                     _set(event.values, number, call.values[output])
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import RLock
 from time import perf_counter
@@ -84,7 +86,13 @@ def record(
     names = _input_names(args, kwargs)
     output: Any = None
     stopped = False
-    with _lock(model), ModelGuard(model, training=training) as guard, torch.set_grad_enabled(grad), eager():
+    with (
+        _lock(model),
+        _without_collection(),
+        ModelGuard(model, training=training) as guard,
+        torch.set_grad_enabled(grad),
+        eager(),
+    ):
         recorder = Recorder(model, observers, guard, careful=careful)
         for observer in observers:
             observer.start(recorder)
@@ -101,8 +109,8 @@ def record(
         except (Exception, SystemExit) as error:
             raise _forward_error(recorder, error) from error
         seconds = perf_counter() - began
-        stale = recorder.stale()
-        recorder.let_go(output)
+        stale = recorder.memory.stale()
+        recorder.memory.let_go(tensors_in(output))
         for observer in observers:
             observer.finish()
     marks = {name: mark(tensor) for name, tensor in guard.all_named()}
@@ -118,6 +126,18 @@ def record(
         loose=tuple(recorder.loose),
         overwritten=guard.written(),
     )
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """No search for garbage during the pass: the many small records would set it off again and again."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -3,9 +3,9 @@
 Two things are watched: a ``TorchFunctionMode`` sees every torch function called (by modules
 and by plain code alike), and forward hooks on the modules say where in the model it was
 called. Edges come from the identity of tensors. A kept value is an alias of the live tensor;
-only where something is about to write into its memory is it copied (:meth:`Recorder.keep`,
-:meth:`Recorder.before_write`), so that recording costs little and shows nothing stale.
-Version counters prove the latter afterwards.
+only where something is about to write into its memory is it copied (see ``memory.py``), or
+it is computed again from what it was computed from (see ``derive.py``), so that recording
+costs little and shows nothing stale. Version counters prove the latter afterwards.
 """
 
 from __future__ import annotations
@@ -24,8 +24,10 @@ from torch.overrides import TorchFunctionMode
 
 from convscope.errors import TraceError
 from convscope.tracing.derive import Derived, derive
-from convscope.tracing.events import Call, Event, Kept, Layout, Slot
+from convscope.tracing.events import Call, Event, Kept, Slot
 from convscope.tracing.guard import ModelGuard
+from convscope.tracing.labels import Labels
+from convscope.tracing.memory import Memory, layout_of, overlap, storage_of
 from convscope.tracing.observers import Observer
 from convscope.tracing.plan import KEEP_IF_UNCHANGED, Plan, make_plan, tensors_in
 
@@ -33,8 +35,7 @@ from convscope.tracing.plan import KEEP_IF_UNCHANGED, Plan, make_plan, tensors_i
 # (`has_torch_function` rules their fused kernel out), so they are run unwatched, as one op.
 _OPAQUE = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncoder)
 _plans: dict[Any, Plan] = {}
-# Output number of a tensor whose memory an op wrote into through another tensor.
-_THROUGH_A_VIEW = -1
+_NUMBERS = frozenset({int, float, bool, str, type(None)})
 
 
 class StopForward(BaseException):
@@ -51,7 +52,8 @@ class Recorder(TorchFunctionMode):
         self.model = model
         self.observers = list(observers)
         self.guard = guard
-        self.careful = careful
+        self._stoppers = [o for o in self.observers if type(o).done is not Observer.done]
+        self.memory = Memory(guard, careful=careful)
         self.events: list[Event] = []
         self.calls: list[Call] = []
         self._stack: list[Call] = []
@@ -63,13 +65,9 @@ class Recorder(TorchFunctionMode):
         self._thread = get_ident()
         self._handles: list[Any] = []
         self._hooked: set[int] = set()
-        self.memory.foreign: set[int] = set()
-        self.memory.leaked: set[int] = set()
-        self._overwritten = 0
         self.failed_in = ""
         self.reads: set[tuple[int, int]] = set()
         self.loose: list[int] = []
-        self._owned: set[int] | None = None
 
     # -- around the pass ---------------------------------------------------------------
 
@@ -199,8 +197,7 @@ class Recorder(TorchFunctionMode):
             if plan.reads:
                 self._note_reads(args)
             if plan.leaky and args and isinstance(args[0], Tensor):
-                self.memory.before_write([args[0]])
-                self.memory.leaked.add(storage_of(args[0]))
+                self.memory.leak(args[0])
             return function(*args, **kwargs)
         slots = self._slots(args)
         keyword_slots = {k: self._slot(v) for k, v in kwargs.items()} if kwargs else kwargs
@@ -217,11 +214,7 @@ class Recorder(TorchFunctionMode):
         if not outputs:
             self._note_reads((*args, *kwargs.values()))
             return result
-        if (
-            not written
-            and plan.kind not in KEEP_IF_UNCHANGED
-            and all(_same(t, args, kwargs) for t in outputs)
-        ):
+        if not written and _nothing_new(outputs, args, kwargs) and plan.kind not in KEEP_IF_UNCHANGED:
             return result
         event = self._new_event(plan)
         event.function, event.args, event.kwargs, event.seconds = function, slots, keyword_slots, seconds
@@ -291,7 +284,7 @@ class Recorder(TorchFunctionMode):
                 continue
             if not any(other is o for o in outputs):
                 layouts = (layout_of(tensor), layout_of(other))
-                event.extra.append(Slot(other.shape, source, max(number, 0), layouts=layouts))
+                event.extra.append(Slot(other.shape, source, number, layouts=layouts))
                 found.append(other)
         return found
 
@@ -319,15 +312,10 @@ class Recorder(TorchFunctionMode):
 
     def _source(self, tensor: Tensor) -> tuple[Event, int] | None:
         found = self._sources.get(id(tensor))
-        return (found[1], max(found[2], 0)) if found is not None and found[0]() is tensor else None
-
-    def is_exact(self, tensor: Tensor) -> bool:
-        """Whether a tensor is still what the op it comes from gave, unharmed by writes through views."""
-        found = self._sources.get(id(tensor))
-        return found is not None and found[0]() is tensor and found[2] >= 0
+        return (found[1], found[2]) if found is not None and found[0]() is tensor else None
 
     def _slots(self, args: Sequence[Any]) -> tuple[Any, ...]:
-        return tuple([self._slot(a) for a in args])
+        return tuple([a if type(a) in _NUMBERS else self._slot(a) for a in args])
 
     def _slot(self, value: Any) -> Any:
         if isinstance(value, Tensor):
@@ -336,16 +324,14 @@ class Recorder(TorchFunctionMode):
                 moved = value.shape != found[1].outputs[found[2]][0]
                 if moved or (self.memory.leaked and storage_of(value) in self.memory.leaked):
                     found = self._reread(value, found)
-                return Slot(value.shape, found[1], max(found[2], 0), exact=found[2] >= 0)
+                return Slot(value.shape, found[1], found[2])
             parameter = self._parameters.get(id(value))
             if parameter is not None:
                 return Slot(value.shape, parameter=parameter)
             kept: list[Kept | Derived | None] = []
             self.memory.keep(kept, 0, value)
             self.memory.foreign.add(storage_of(value))
-            if self._owned is None:
-                self._owned = self.guard.owned()
-            if storage_of(value) not in self._owned:
+            if storage_of(value) not in self.guard.owned():
                 self.loose.append(len(self.events))
             return Slot(value.shape, constant=cast(Kept, kept[0]))
         if isinstance(value, list):  # indexing tells a list from a tuple
@@ -376,12 +362,20 @@ class Recorder(TorchFunctionMode):
         return self._sources[id(tensor)]
 
     def _stop_if_done(self) -> None:
-        if any(observer.done() for observer in self.observers):
-            raise StopForward
+        for observer in self._stoppers:
+            if observer.done():
+                raise StopForward
 
 
-def _same(tensor: Tensor, args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
-    return any(tensor is a for a in args) or any(tensor is a for a in kwargs.values())
+def _nothing_new(outputs: Sequence[Tensor], args: Sequence[Any], kwargs: dict[str, Any]) -> bool:
+    """Whether a call handed back nothing but tensors it was given."""
+    for tensor in outputs:
+        for given in (*args, *kwargs.values()):
+            if tensor is given:
+                break
+        else:
+            return False
+    return True
 
 
 def _snake(name: str) -> str:

@@ -1,0 +1,48 @@
+"""Names for ops and module calls: what a person would type, the same on every run."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+
+class Labels:
+    """Gives each op and module call a name of its own.
+
+    The first call of a module goes by its path, later ones by ``path_1``, ``path_2``; an op by
+    the path of its module and its kind. No name is given twice, nor one that is another
+    module's path.
+
+    Examples
+    --------
+    >>> labels = Labels(["relu", "relu_1"])
+    >>> [labels.call("relu")[0] for _ in range(2)], labels.op("add"), labels.op("add"), labels.op("relu")
+    (['relu', 'relu_2'], 'add', 'add_1', 'relu_3')
+    """
+
+    def __init__(self, paths: Collection[str]) -> None:
+        self._paths = frozenset(paths)
+        self._ops: dict[str, int] = {}
+        self._calls: dict[str, int] = {}
+        self._used: set[str] = set()
+
+    def op(self, name: str) -> str:
+        """Name of an op called ``name`` so far as its place and kind go."""
+        number = self._ops.get(name, -1) + 1
+        self._ops[name] = number
+        if number == 0 and name in self._paths:
+            return self._free(name, 1)
+        return self._free(name, number)
+
+    def call(self, path: str) -> tuple[str, int]:
+        """Name of the next call of the module at ``path``, and how many came before it."""
+        number = self._calls.get(path, -1) + 1
+        self._calls[path] = number
+        return self._free(path, number), number
+
+    def _free(self, name: str, number: int) -> str:
+        label = f"{name}_{number}" if number else name
+        while number and (label in self._paths or label in self._used):
+            number += 1
+            label = f"{name}_{number}"
+        self._used.add(label)
+        return label
