@@ -22,6 +22,8 @@ OnEvent = Callable[[dict[str, Any], bytes], None]
 START_SECONDS = 120.0
 #: How long a job that nobody wants any more may go on before its worker is ended.
 GIVE_UP_SECONDS = 20.0
+#: A worker lost so soon after a job began was most likely lost before: the job is tried once more.
+LOST_AT_ONCE_SECONDS = 1.0
 
 
 @dataclass(order=True)
@@ -35,6 +37,8 @@ class _Job:
     on_event: OnEvent | None = field(compare=False)
     on_start: Callable[[], None] | None = field(compare=False)
     answer: asyncio.Future[tuple[dict[str, Any], bytes]] = field(compare=False)
+    heard: bool = field(default=False, compare=False)
+    tried: bool = field(default=False, compare=False)
 
 
 class WorkerHost:
@@ -162,6 +166,8 @@ class WorkerHost:
                     continue
                 if not await self._do(job):
                     await self._end()
+                    if not job.answer.done():
+                        heapq.heappush(self._waiting, job)
                     return
         finally:
             ended.cancel()
@@ -170,6 +176,7 @@ class WorkerHost:
         """Do one job; whether the worker can go on afterwards."""
         if job.on_start is not None:
             job.on_start()
+        began = asyncio.get_running_loop().time()
         talk = asyncio.create_task(self._talk(job))
         try:
             done, _ = await asyncio.wait(
@@ -185,6 +192,10 @@ class WorkerHost:
             try:
                 _settle(job, *talk.result())
             except (OSError, EOFError, asyncio.IncompleteReadError, ValueError, KeyError):
+                soon = asyncio.get_running_loop().time() - began < LOST_AT_ONCE_SECONDS
+                if soon and not (job.heard or job.tried):
+                    job.tried = True
+                    return False
                 told = "the process at work ended before it was done, for want of memory most likely"
                 _fail(job, PageError(422, "worker_lost", told, hint="Try a smaller photo or model."))
                 return False
@@ -194,11 +205,11 @@ class WorkerHost:
 
     async def _talk(self, job: _Job) -> tuple[dict[str, Any], bytes]:
         await self._send({"job": job.number, "op": job.op, "payload": job.payload}, job.blob)
-        job.blob = b""
         while True:
             head, blob = await self._receive()
             if head.get("job") != job.number:
                 continue
+            job.heard = True
             if "event" not in head:
                 return head, blob
             if job.on_event is not None and not job.answer.done():
@@ -257,12 +268,12 @@ class WorkerHost:
         if process.returncode is None:
             with suppress(ProcessLookupError):
                 process.kill()
-        await process.wait()
+        # Before waiting: a pipe whose reading is paused never tells its end, and waiting waits for that.
         _close_transport(process)
+        await process.wait()
 
 
 def _close_transport(process: asyncio.subprocess.Process) -> None:
-    # Left to the collector, it would complain of a loop that is closed by then.
     transport = getattr(process, "_transport", None)
     if transport is not None:
         transport.close()

@@ -1,0 +1,198 @@
+"""``convscope serve`` as a person starts and ends it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("fastapi", reason="the extra `page` is not installed")
+pytest.importorskip("httpx", reason="httpx is not installed")
+
+from convscope.page.run import is_loopback, names_of
+from page_server import LiveServer, alive, look, picture, start, start_command
+
+
+def command(*words: str, code: str = "") -> subprocess.CompletedProcess[str]:
+    script = f"{code}\nfrom convscope.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", script, "serve", *words],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_it_within_five_seconds_with_no_child_left(
+    number: signal.Signals, code: int, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.png").write_bytes(picture())
+    server = start_command("tutorial_tanh", str(tmp_path / "mine.png"))
+    with server.client() as client:
+        assert [photo["name"] for photo in client.get("/api/start").json()["photos"]] == ["mine.png"]
+        key = look(client)
+        # A reader that holds a stream open does not hold the server.
+        with client.stream("GET", f"/api/looks/{key}/progress"):
+            children = server.children()
+            assert len(children) == 2
+            assert server.stop(number) < 5
+    assert server.process.returncode == code
+    assert not any(alive(pid) for pid in children)
+    text = server.text()
+    assert "Traceback" not in text
+    assert text.count(server.token) == 1
+    assert text.splitlines()[-1] == "convscope has ended"
+
+
+def test_a_server_that_is_killed_leaves_no_worker_behind() -> None:
+    server = start()
+    with server.client() as client:
+        look(client)
+    children = server.children()
+    server.process.kill()
+    server.process.wait()
+    deadline = time.monotonic() + 5
+    while any(alive(pid) for pid in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_it_ends_at_once_while_a_model_runs() -> None:
+    server = start()
+    with server.client() as client:
+        photo = client.get("/api/start").json()["default_photo"]
+        body = {"model": "vgg16", "photo": photo, "weights": "none"}
+        assert client.post("/api/looks", json=body).status_code == 202
+        time.sleep(0.2)
+    children = server.children()
+    assert server.stop() < 5
+    assert not any(alive(pid) for pid in children)
+
+
+def test_a_picture_may_come_without_a_model(tmp_path: Path) -> None:
+    (tmp_path / "one.png").write_bytes(picture())
+    server = start_command(str(tmp_path / "one.png"))
+    with server.client() as client:
+        told = client.get("/api/start").json()
+    assert told["models"] == []
+    assert [photo["name"] for photo in told["photos"]] == ["one.png"]
+    server.stop()
+
+
+def test_an_own_class_of_the_command_line_can_be_looked_through_and_named_by_its_key_alone(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "net.py").write_text(
+        "from torch import nn\nclass Net(nn.Sequential):\n"
+        "    def __init__(self):\n        super().__init__(nn.Conv2d(3, 4, 3), nn.ReLU())\n"
+    )
+    (tmp_path / "one.png").write_bytes(picture())
+    spec = f"{tmp_path / 'net.py'}:Net"
+    server = start_command(spec, str(tmp_path / "one.png"), "--weights", "none")
+    with server.client() as client:
+        key = look(client)
+        manifest = client.get(f"/api/looks/{key}/scene").json()["manifest"]
+        assert manifest["model"]["type"] == "Net"
+        photo = client.get("/api/start").json()["default_photo"]
+        answer = client.post("/api/looks", json={"model": spec, "photo": photo})
+        assert answer.status_code == 404
+    server.stop()
+
+
+def test_beyond_loopback_it_warns_and_keeps_the_token() -> None:
+    server = start_command("tutorial_tanh", "--host", "0.0.0.0")
+    assert "other machines" in server.text()
+    import httpx
+
+    own = f"http://127.0.0.1:{server.port}"
+    assert httpx.get(f"{own}/api/health", trust_env=False).status_code == 401
+    headers = {"authorization": f"Bearer {server.token}"}
+    assert httpx.get(f"{own}/api/health", headers=headers, trust_env=False).status_code == 200
+    headers["host"] = f"evil.test:{server.port}"
+    assert httpx.get(f"{own}/api/health", headers=headers, trust_env=False).status_code == 421
+    server.stop()
+
+
+def test_names_are_exact() -> None:
+    assert names_of("127.0.0.1") == names_of("::1") == ("127.0.0.1", "localhost", "[::1]")
+    assert names_of("192.0.2.7") == ("127.0.0.1", "localhost", "[::1]", "192.0.2.7")
+    assert "0.0.0.0" not in names_of("0.0.0.0")
+    assert "*" not in "".join(names_of("::"))
+    assert [is_loopback(host) for host in ("127.0.0.1", "::1", "localhost", "10.0.0.1", "::")] == [
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "told", "code"),
+    [
+        (("resnet5O",), "there is no model `resnet5O`", 1),
+        (("tutorial_tanh", "nothing.png"), "there is no file `nothing.png`", 1),
+        (("tutorial_tanh", "--host", "no.such.host.invalid"), "cannot listen at", 2),
+        (("tutorial_tanh", "--port", "70000"), "port", 2),
+    ],
+)
+def test_what_cannot_be_started_is_said_in_a_sentence(words: tuple[str, ...], told: str, code: int) -> None:
+    done = command("--no-open", *words)
+    assert done.returncode == code
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_port_in_use_is_said() -> None:
+    server = start()
+    done = command("tutorial_tanh", "--no-open", "--port", str(server.port))
+    server.stop()
+    assert done.returncode == 2
+    assert "--port" in done.stderr
+
+
+def test_without_the_extra_one_sentence_says_what_to_install() -> None:
+    hide = (
+        "import importlib.util as u; f = u.find_spec\n"
+        "u.find_spec = lambda n, *a: None if n in ('fastapi', 'uvicorn') else f(n, *a)"
+    )
+    done = command("--no-open", code=hide)
+    assert done.returncode == 1
+    assert "pip install 'convscope[page]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_photo_that_cannot_be_read_is_said_and_the_server_starts(tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(picture()[:-40])
+    server = start_command("tutorial_tanh", str(tmp_path / "bad.png"))
+    with server.client() as client:
+        assert client.get("/api/start").json()["photos"] == []
+    server.stop()
+    assert "bad.png" in server.text()
+
+
+def test_help_states_how_much_is_kept() -> None:
+    done = command("--help")
+    assert "1024" in done.stdout
+    assert "Megabytes" in done.stdout
+
+
+def test_the_browser_is_opened_unless_told_not_to(tmp_path: Path) -> None:
+    seen = tmp_path / "seen"
+    code = (
+        f"import webbrowser; webbrowser.open = lambda a: open({str(seen)!r}, 'w').write(a)\n"
+        "from convscope.cli import main; main()"
+    )
+    server = LiveServer([sys.executable, "-c", code, "serve", "tutorial_tanh"])
+    deadline = time.monotonic() + 10
+    while not seen.exists() or not seen.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert seen.read_text() == f"{server.address}/#token={server.token}"
+    server.stop()
