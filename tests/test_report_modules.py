@@ -78,23 +78,39 @@ def test_text_that_would_end_the_script_element_is_refused(text: str) -> None:
         join_modules({"a.js": f"const text = '{text}';\n"}, "a.js")
 
 
-def test_every_module_and_style_sheet_of_the_viewer_is_in_the_report() -> None:
-    script = viewer_script()
-    assert set(re.findall(r"^// ([\w-]+\.js)$", script, re.MULTILINE)) == set(viewer_files(".js"))
-    assert set(STYLES) == set(viewer_files(".css"))
+HTML_MAKERS = (
+    "innerHTML",
+    "outerHTML",
+    "insertAdjacentHTML",
+    "document.write",
+    "eval(",
+    "new Function",
+    'setAttribute("style',
+)
 
 
-def test_the_viewer_never_makes_html_out_of_text_and_never_asks_the_network() -> None:
+def modules_reached_from(entry: str) -> set[str]:
+    script = join_modules(viewer_files(".js"), entry)
+    return set(re.findall(r"^// ([\w-]+\.js)$", script, re.MULTILINE))
+
+
+def test_every_module_of_the_viewer_is_reached_by_the_report_or_by_the_live_page() -> None:
+    assert modules_reached_from("report.js") | modules_reached_from("live.js") == set(viewer_files(".js"))
+
+
+def test_a_report_carries_no_style_of_the_live_page_and_lacks_no_other() -> None:
+    assert {*STYLES, "live.css"} == set(viewer_files(".css"))
+
+
+def test_no_module_of_the_live_page_makes_html_out_of_text() -> None:
+    for name, text in viewer_files(".js").items():
+        for word in HTML_MAKERS:
+            assert word not in text, name
+
+
+def test_the_report_never_makes_html_out_of_text_and_never_asks_the_network() -> None:
     script = re.sub(r"/\*\*.*?\*/", "", viewer_script(), flags=re.DOTALL)
-    for word in (
-        "innerHTML",
-        "outerHTML",
-        "insertAdjacentHTML",
-        "document.write",
-        "eval(",
-        "new Function",
-        'setAttribute("style',
-    ):
+    for word in HTML_MAKERS:
         assert word not in script
     for word in ("fetch(", "XMLHttpRequest", "import(", "WebSocket", "sendBeacon", "localStorage"):
         assert word not in script

@@ -29,13 +29,15 @@ SWITCHES = (
 class Page:
     """One report in a browser."""
 
+    switches = SWITCHES
+
     def __init__(self, profile: Path) -> None:
         from selenium import webdriver
         from selenium.webdriver.chrome.service import Service
 
         options = webdriver.ChromeOptions()
         options.binary_location = str(CHROMIUM)
-        for switch in (*SWITCHES, f"--user-data-dir={profile}"):
+        for switch in (*self.switches, f"--user-data-dir={profile}"):
             options.add_argument(switch)
         options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
         self.driver = webdriver.Chrome(options=options, service=Service(str(DRIVER)))

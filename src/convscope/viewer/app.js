@@ -23,8 +23,10 @@ export class ConvscopeViewer extends HTMLElement {
    * @param {import("./source.js").Source} source
    * @param {{read: () => string, write: (text: string, step: boolean) => void}} address
    * @param {string} style text of the style sheet
+   * @param {((context: any, viewer: ConvscopeViewer) => void)[]} [fittings] what a host adds to the page: parts into
+   *   `viewer.places`, keys into `context.keys`, `context.prove`; what follows is told by `state` and `context.shown`
    */
-  start(source, address, style) {
+  start(source, address, style, fittings = []) {
     const sheet = new CSSStyleSheet();
     sheet.replaceSync(style);
     this.root = this.attachShadow({ mode: "open" });
@@ -36,7 +38,12 @@ export class ConvscopeViewer extends HTMLElement {
     const context = {
       scene: this.scene, source, state: this.state, ground: () => (this.isDark() ? "night" : "paper"),
       arrive: () => this.arrive(), enterGrid: () => this.enterGrid(), enterSpine: () => this.enterSpine(),
+      /** Of the host: `{keys, text, press, run}`. */
+      keys: [],
+      /** Called when a layer's arrays have come: `(node, arrays)`. */
+      shown: [],
     };
+    this.context = context;
     this.legend = context.legend = new Legend(context);
     this.glass = context.glass = new MapGlass(context);
     this.vector = new VectorGlass(context);
@@ -45,7 +52,7 @@ export class ConvscopeViewer extends HTMLElement {
     this.glass.stage.append(this.photo.inset.node);
     this.head = new LayerHead(context);
     this.search = new SearchBox(context);
-    this.layOut(context);
+    this.layOut(context, fittings);
     this.spine = new SpinePanel(context);
     this.places.spine.append(this.spine.node);
     this.state.addEventListener("change", ({ detail }) => {
@@ -58,13 +65,12 @@ export class ConvscopeViewer extends HTMLElement {
     this.ready = this.load();
   }
 
-  layOut(context) {
+  layOut(context, fittings) {
     const { model, image } = this.scene.manifest;
     this.themeButton = element("button", { type: "button", class: "quiet theme", on: { click: () => this.nextTheme() } }, element("i", {}));
-    this.help = helpSheet();
     this.empty = element("p", { class: "empty dim", hidden: true });
     const bar = element("header", { class: "bar" },
-      element("h1", {}, element("b", {}, model.name), element("span", { class: "dim" }, " looking at "), element("span", {}, image.name)),
+      this.heading = element("h1", {}, element("b", {}, model.name), element("span", { class: "dim" }, " looking at "), element("span", {}, image.name)),
       model.random ? element("span", { class: "badge" }, "random weights") : null,
       this.legend.node, this.search.node, this.themeButton,
       element("button", { type: "button", class: "quiet", "aria-label": "help", title: "keys and meanings (?)", on: { click: () => this.help.showModal() } }, "?"));
@@ -76,8 +82,11 @@ export class ConvscopeViewer extends HTMLElement {
     const jumps = element("nav", { class: "jumps", "aria-label": "parts of the page" },
       ...[["subject", "Photo"], ["layer", "Channel"], ["spine", "Network"]].map(([place, text]) =>
         element("button", { type: "button", on: { click: () => this.places[place].scrollIntoView() } }, text)));
-    this.frame = element("div", { class: "viewer" }, bar, this.places.subject, this.places.spine, this.places.layer, jumps, this.help);
+    this.frame = element("div", { class: "viewer" }, bar, this.places.subject, this.places.spine, this.places.layer, jumps);
     fill(this.root, this.frame);
+    for (const fit of fittings) fit(context, this);
+    this.help = helpSheet(context.keys);
+    this.frame.append(this.help);
   }
 
   async load() {
@@ -106,6 +115,7 @@ export class ConvscopeViewer extends HTMLElement {
     this.empty.hidden = node.view !== "none";
     this.empty.textContent = `The result of ${node.name} has no picture: its shape is ${node.shape.join(" × ") || "a single value"}. ${(node.notes ?? []).join(". ")}`;
     this.photo.drawField();
+    for (const tell of this.context.shown) tell(node, arrays);
     this.dataset.layer = node.name;
   }
 
@@ -113,9 +123,9 @@ export class ConvscopeViewer extends HTMLElement {
   refuse(cause) {
     for (const part of [this.glass, this.vector, this.grid]) part.node.hidden = true;
     this.empty.hidden = false;
-    this.empty.textContent = typeof DecompressionStream === "undefined"
+    this.empty.textContent = this.source.refusal?.(cause) ?? (typeof DecompressionStream === "undefined"
       ? "This browser is too old to unpack the report: it lacks DecompressionStream."
-      : `This part of the report is damaged and cannot be read (${cause.message}).`;
+      : `This part of the report is damaged and cannot be read (${cause.message}).`);
     this.dataset.ready = "damaged";
   }
 
@@ -159,7 +169,7 @@ export class ConvscopeViewer extends HTMLElement {
 
   key(event) {
     const inside = this.root.activeElement;
-    if (event.ctrlKey || event.metaKey || event.altKey || inside === this.search.input || this.help.open) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || inside === this.search.input || inside?.matches("input:not([type=checkbox]), select, textarea") || inside?.closest("dialog") || this.help.open) return;
     const { state } = this;
     const actions = {
       "/": () => this.search.input.focus(),
@@ -176,7 +186,7 @@ export class ConvscopeViewer extends HTMLElement {
       t: () => this.nextTheme(),
       Escape: () => this.enterSpine(),
     };
-    const action = actions[event.key];
+    const action = this.context.keys.find(({ press }) => press === event.key)?.run ?? actions[event.key];
     if (!action) return;
     event.preventDefault();
     action();

@@ -17,7 +17,7 @@ export class MapGlass {
       class: "plate", tabindex: 0, id: "plate",
       on: {
         mousemove: (event) => this.hover(event), mouseleave: () => context.state.point(null),
-        keydown: (event) => this.key(event), blur: () => context.state.point(null),
+        keydown: (event) => this.key(event), blur: () => context.state.point(null), click: () => this.prove(),
       },
     }, this.canvas, this.cross);
     this.readout = element("p", { class: "readout", "aria-live": "polite" });
@@ -55,6 +55,20 @@ export class MapGlass {
   get peak() {
     const numbers = this.layer === this.context.state.node && this.layer.view === "map" ? this.numbers(this.context.state.channel) : null;
     return numbers?.row >= 0 ? { row: numbers.row, column: numbers.column } : null;
+  }
+
+  /** The cell that is marked while the cursor is elsewhere: the one whose proof is open, else the peak. */
+  get rest() {
+    return this.context.state.proven ?? this.peak;
+  }
+
+  /** Opens the arithmetic of the cell under the cursor, or says where it is to be had. */
+  prove() {
+    const { state, prove } = this.context;
+    const cell = state.cell ?? this.rest;
+    if (!cell) return;
+    if (prove) prove(cell);
+    else fill(this.said, "Exact terms of a cell need the live page: ", element("code", {}, "convscope serve"));
   }
 
   draw() {
@@ -106,7 +120,7 @@ export class MapGlass {
     const node = this.layer;
     const maps = this.arrays?.get("maps")?.data;
     if (!node || node !== state.node || node.view !== "map" || !maps) return;
-    const cell = state.cell ?? this.peak;
+    const cell = state.cell ?? this.rest;
     const channel = state.cell?.channel ?? state.channel;
     const numbers = this.numbers(channel);
     this.cross.hidden = true;
@@ -142,12 +156,18 @@ export class MapGlass {
   }
 
   key(event) {
+    if (event.key === "Enter" || event.key === " ") {
+      event.preventDefault();
+      event.stopPropagation();
+      this.prove();
+      return;
+    }
     const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
     if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();
     event.stopPropagation();
     const { state } = this.context;
-    const cell = state.cell ?? this.peak ?? { row: 0, column: 0 };
+    const cell = state.cell ?? this.rest ?? { row: 0, column: 0 };
     const moved = (at, by, count) => Math.min(count - 1, Math.max(0, at + by));
     state.point({ channel: state.channel, row: moved(cell.row, step[0], this.layer.rows), column: moved(cell.column, step[1], this.layer.columns) });
   }

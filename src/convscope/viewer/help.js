@@ -25,12 +25,13 @@ const MEANINGS = [
   ["Receptive field", "is the part of the input a cell can see at all, drawn on the photo in yellow. The dimmed part of the photo was never seen by the model."],
 ];
 
-export function helpSheet() {
+/** @param {{keys: string, text: string}[]} further keys of the host */
+export function helpSheet(further = []) {
   const list = (pairs, tag) => element("dl", { class: tag }, ...pairs.flatMap(([term, text]) => [
     element("dt", {}, ...(tag === "keys" ? term.split(" ").map((key) => element("kbd", {}, key)) : [term])), element("dd", {}, text)]));
   const dialog = element("dialog", { class: "help", "aria-label": "help" },
     element("form", { method: "dialog" }, element("button", { "aria-label": "close help" }, "Close")),
-    element("h2", {}, "Keys"), list(KEYS, "keys"), element("h2", {}, "What is shown"), list(MEANINGS, "meanings"));
+    element("h2", {}, "Keys"), list([...KEYS.slice(0, -2), ...further.map(({ keys, text }) => [keys, text]), ...KEYS.slice(-2)], "keys"), element("h2", {}, "What is shown"), list(MEANINGS, "meanings"));
   dialog.addEventListener("click", (event) => {
     if (event.target === dialog) dialog.close();
   });

@@ -51,7 +51,7 @@ export class PhotoPanel {
   drawField() {
     const { scene, state, glass } = this.context;
     const node = state.node;
-    const cell = state.cell ?? glass?.peak;
+    const cell = state.cell ?? glass?.rest;
     if (!scene.inputSize || node.view === "none" || (node.view === "map" && !(cell?.row >= 0))) {
       this.mark(null);
       fill(this.caption, "No receptive field is drawn for this layer.");
@@ -62,7 +62,7 @@ export class PhotoPanel {
     this.mark(photo);
     // Without a field in closed form the op sees everything, or its windows are uneven.
     const sees = node.field ? "sees" : "may see";
-    const what = node.view === "map" ? `${state.cell ? "Cell" : "Peak"} ${row}, ${column} ${sees} ` : `Every value ${sees} `;
+    const what = node.view === "map" ? `${state.cell || state.proven ? "Cell" : "Peak"} ${row}, ${column} ${sees} ` : `Every value ${sees} `;
     const size = `${input.bottom - input.top} × ${input.right - input.left} px of the input`;
     fill(this.caption, what, element("b", {}, whole || !node.field ? "the whole input" : size));
   }

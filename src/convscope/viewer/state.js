@@ -40,6 +40,7 @@ export class State extends EventTarget {
       range: oneOf(RANGES, fields.get("range")),
       sort: oneOf(SORTS, fields.get("sort")),
       theme: oneOf(GROUNDS, fields.get("theme")),
+      proof: provenCell(node, fields.get("proof")),
       opened: folded ? names("open") : new Set(node.groups.filter((name) => !this.scene.openAtFirst(name))),
       shut: names("shut"),
     };
@@ -50,6 +51,7 @@ export class State extends EventTarget {
     if (this.range !== RANGES[0]) fields.set("range", this.range);
     if (this.sort !== SORTS[0]) fields.set("sort", this.sort);
     if (this.theme !== GROUNDS[0]) fields.set("theme", this.theme);
+    if (this.proof !== null) fields.set("proof", this.proof);
     for (const name of this.opened) fields.append("open", name);
     for (const name of this.shut) fields.append("shut", name);
     // A link that says nothing of folds shows its layer; where the layer is folded away, say so.
@@ -63,10 +65,18 @@ export class State extends EventTarget {
     if (this.address.read().replace(/^#/, "") !== this.written()) this.apply(this.parsed(this.address.read()));
   }
 
-  /** @param {Object} changes a step back in the history follows a change of layer or channel */
+  /** @param {Object} changes a step back in the history follows a change of layer, channel or proof */
   update(changes) {
-    const changed = this.apply(changes);
-    if (changed.size) this.address.write(this.written(), changed.has("layer") || changed.has("channel"));
+    const leaves = "layer" in changes && changes.layer !== this.layer;
+    const changed = this.apply(leaves ? { proof: null, ...changes } : changes);
+    if (changed.size) this.address.write(this.written(), ["layer", "channel", "proof"].some((key) => changed.has(key)));
+  }
+
+  /** The cell whose arithmetic is shown; nothing for a list of values, or where none is. */
+  get proven() {
+    if (this.proof === null || this.node.view !== "map") return null;
+    const [row, column] = this.proof.split(",").map(Number);
+    return { row, column };
   }
 
   apply(changes) {
@@ -118,6 +128,13 @@ export class State extends EventTarget {
 
 function firstChannel(node) {
   return node.strongest?.[0] ?? 0;
+}
+
+/** "3,5" for a cell of a map, "value" for one of a list; null where there is no such cell. */
+function provenCell(node, text) {
+  if (node.view === "vector") return text === "value" ? text : null;
+  const [, row, column] = /^(\d+),(\d+)$/.exec(text ?? "") ?? [];
+  return node.view === "map" && Number(row) < node.rows && Number(column) < node.columns ? text : null;
 }
 
 function oneOf(allowed, value) {

@@ -163,10 +163,16 @@ export class VectorGlass {
   }
 
   click(event) {
-    this.context.state.update({ channel: this.at(event) });
+    this.context.state.update({ channel: this.at(event), ...(this.context.prove ? { proof: "value" } : {}) });
   }
 
   key(event) {
+    if (this.context.prove && (event.key === "Enter" || event.key === " ")) {
+      event.preventDefault();
+      event.stopPropagation();
+      this.context.prove(null);
+      return;
+    }
     const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -this.columns, ArrowDown: this.columns }[event.key];
     if (!step || event.ctrlKey || event.metaKey || event.altKey) return;
     event.preventDefault();

@@ -1,0 +1,83 @@
+// Asks the live server. Every request carries the token; what goes wrong comes back as one sentence.
+
+const TOKEN_KEY = "convscope-token";
+
+/** A sentence of the server, or of the way to it. `code` says which. */
+export class ApiError extends Error {
+  constructor(status, { code = "failed", message = "the server gave no reason", hint = "" } = {}) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.hint = hint ?? "";
+  }
+}
+
+/** What a person reads of an error: one sentence, and the way out where there is one. */
+export function errorText(error) {
+  const said = error instanceof ApiError ? error.message : `this page failed: ${error.message}`;
+  const sentence = said.charAt(0).toUpperCase() + said.slice(1);
+  return [sentence.replace(/\.?$/, "."), error.hint].filter(Boolean).join(" ");
+}
+
+/**
+ * Takes the token out of the address, so that it neither stands in the bar nor in the history, and keeps it
+ * for this tab alone.
+ */
+export function takeToken() {
+  const fields = new URLSearchParams(location.hash.replace(/^#/, ""));
+  if (fields.has("token")) {
+    sessionStorage.setItem(TOKEN_KEY, fields.get("token"));
+    fields.delete("token");
+    history.replaceState(null, "", fields.size ? `#${fields}` : location.pathname);
+  }
+  return sessionStorage.getItem(TOKEN_KEY) ?? "";
+}
+
+export class Api {
+  constructor(token) {
+    this.token = token;
+  }
+
+  /** @returns {Promise<Response>} of a request that went well */
+  async send(path, { method = "GET", body = undefined, headers = {}, signal = undefined } = {}) {
+    let response;
+    try {
+      response = await fetch(path, { method, body, signal, headers: { Authorization: `Bearer ${this.token}`, ...headers } });
+    } catch (cause) {
+      if (cause.name === "AbortError") throw cause;
+      throw new ApiError(0, { code: "gone", message: "the server does not answer", hint: "Is convscope serve still running?" });
+    }
+    if (response.ok) return response;
+    const told = await response.json().catch(() => ({}));
+    throw new ApiError(response.status, told.error);
+  }
+
+  async json(path, options) {
+    return (await this.send(path, options)).json();
+  }
+
+  async post(path, value) {
+    return this.json(path, { method: "POST", body: JSON.stringify(value), headers: { "Content-Type": "application/json" } });
+  }
+
+  async buffer(path) {
+    return (await this.send(path)).arrayBuffer();
+  }
+
+  async blob(path) {
+    return (await this.send(path)).blob();
+  }
+
+  /** Each line of a stream of JSON lines, as it comes. */
+  async *lines(path, signal) {
+    const reader = (await this.send(path, { signal })).body.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "";
+    for (;;) {
+      const { value, done } = await reader.read();
+      if (done) break;
+      const parts = (rest + value).split("\n");
+      rest = parts.pop();
+      for (const part of parts) if (part) yield JSON.parse(part);
+    }
+  }
+}

@@ -1,0 +1,177 @@
+// Starts the viewer on the live server: keeps the address, the looks, and one viewer for the look that is shown.
+
+import { Api, errorText, takeToken } from "./api.js";
+import { ConvscopeViewer } from "./app.js";
+import { Chooser } from "./chooser.js";
+import { element, fill } from "./dom.js";
+import { LiveAddress } from "./liveaddress.js";
+import { Session } from "./session.js";
+import { StatusLine } from "./status.js";
+
+const COLUMNS = [".subject", ".middle", ".chosen", ".tiles"];
+
+/** What is on the table: one look shown, others remembered. */
+export class Desk {
+  constructor(session, style) {
+    this.session = session;
+    this.style = style;
+    this.wish = LiveAddress.wished(session.standard);
+    this.address = new LiveAddress(this.wish);
+    this.status = new StatusLine(() => session.cancel());
+    this.turn = 0;
+    this.coming = false;
+    /** @type {import("./session.js").Look|null} */
+    this.shown = null;
+    /** @type {any} */
+    this.viewer = null;
+  }
+
+  /** Changes what is looked at, as a step in the history. @param {Partial<import("./liveaddress.js").Wish>} change */
+  async go(change) {
+    const wish = { ...this.wish, ...change };
+    const before = this.address.read();
+    location.hash = LiveAddress.whole(wish, before);
+    return this.follow();
+  }
+
+  /** Shows what the address asks for. */
+  async follow() {
+    const wish = LiveAddress.wished(this.session.standard);
+    const same = JSON.stringify(wish) === JSON.stringify(this.wish);
+    // What the viewer that is coming writes into the address is no new wish.
+    if (same && this.coming) return undefined;
+    if (same && this.viewer) return this.viewer.state.reread();
+    const turn = (this.turn += 1);
+    const what = `${this.session.modelName(wish.model)} looking at ${this.session.photoName(wish.photo)}`;
+    const tell = (line) => turn === this.turn && this.status.going(what, line);
+    try {
+      if (!wish.model) throw new Error("no model is installed to begin with; name one: convscope serve resnet18");
+      if (!wish.photo) throw new Error("there is no photo to begin with; name one: convscope serve MODEL photo.jpg");
+      if (!this.shown) this.await(wish);
+      const look = await this.session.look(wish, tell);
+      if (turn === this.turn) await this.show(look, wish);
+      if (turn === this.turn) this.status.clear();
+    } catch (error) {
+      if (turn === this.turn) this.sorry(error);
+    }
+    return undefined;
+  }
+
+  /** Says what failed; the address goes back to what is shown. */
+  sorry(error) {
+    if (error.name === "AbortError") this.status.clear();
+    else this.status.error(error);
+    if (this.shown) this.address.write(this.viewer.state.written(), false);
+    else if (error.name === "AbortError") this.status.say("Given up. Reload the page to begin again.");
+  }
+
+  /** Before anything is drawn: the photo, and how far the model is. */
+  await(wish) {
+    const picture = element("canvas", { "aria-hidden": "true" });
+    this.session.thumbnail(wish.photo).then((bitmap) => {
+      [picture.width, picture.height] = [bitmap.width, bitmap.height];
+      picture.getContext("2d").drawImage(bitmap, 0, 0);
+    }, () => {});
+    this.waiting = element("main", { class: "awaited" }, picture);
+    document.body.append(this.waiting, this.status.node);
+  }
+
+  async show(look, wish) {
+    this.wish = wish;
+    this.address.wish = wish;
+    this.coming = true;
+    const old = this.viewer;
+    const viewer = /** @type {any} */ (document.createElement("convscope-viewer"));
+    if (old) viewer.classList.add("coming");
+    document.body.append(viewer);
+    viewer.addEventListener("theme", () => (document.documentElement.dataset.theme = viewer.dataset.theme));
+    try {
+      viewer.start(look.source, this.address, this.style, this.fittings());
+      await viewer.ready;
+    } catch (error) {
+      viewer.remove();
+      throw error;
+    } finally {
+      this.coming = false;
+    }
+    document.title = `${this.session.modelName(wish.model)} looking at ${look.source.manifest.image.name}`;
+    if (old) moveOver(old, viewer);
+    this.waiting?.remove();
+    this.viewer = viewer;
+    this.shown = look;
+    this.address.write(viewer.state.written(), false);
+    viewer.classList.remove("coming");
+    viewer.frame.append(this.status.node);
+  }
+
+  /** What the live page adds to the viewer. */
+  fittings() {
+    return [
+      (context, viewer) => {
+        const chooser = new Chooser(this, context);
+        this.chooser = chooser;
+        fill(viewer.heading, ...chooser.title);
+        viewer.frame.append(chooser.node);
+        context.keys.push({ keys: "m", press: "m", text: "choose a model", run: () => chooser.open("model") },
+          { keys: "o", press: "o", text: "open a photo; or drop it, or paste it", run: () => chooser.open("photo") });
+      },
+    ];
+  }
+
+  /** A photo dropped or pasted anywhere. */
+  async receive(file) {
+    if (!file || !this.chooser) return;
+    this.status.show("going", "Cancel", `taking in ${file.name || "the pasted photo"}`);
+    await this.chooser.take(file);
+    if (this.status.node.dataset.kind === "going" && !this.session.going.size) this.status.clear();
+  }
+}
+
+/** Scrolls the new viewer to where the old one was, puts the focus in its place, and takes the old one away. */
+function moveOver(old, viewer) {
+  for (const column of COLUMNS) {
+    const [from, to] = [old.root.querySelector(column), viewer.root.querySelector(column)];
+    if (from && to) to.scrollTop = from.scrollTop;
+  }
+  const focused = old.root.activeElement;
+  const place = focused && (focused.id ? `#${focused.id}` : focused.dataset?.key ? `[data-key="${focused.dataset.key}"]` : focused.matches?.(".row") ? ".row[aria-selected=true]" : null);
+  old.remove();
+  if (place) viewer.root.querySelector(place)?.focus({ preventScroll: true });
+}
+
+function listen(desk) {
+  addEventListener("hashchange", () => desk.follow());
+  addEventListener("keydown", (event) => {
+    if (event.target === document.body) desk.viewer?.key(event);
+  });
+  addEventListener("dragover", (event) => {
+    event.preventDefault();
+    document.body.classList.add("dropping");
+  });
+  addEventListener("dragleave", (event) => !event.relatedTarget && document.body.classList.remove("dropping"));
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    document.body.classList.remove("dropping");
+    desk.receive(event.dataTransfer.files[0]);
+  });
+  addEventListener("paste", (event) => {
+    const file = [...(event.clipboardData?.files ?? [])].find(({ type }) => type.startsWith("image/"));
+    if (file) desk.receive(file);
+  });
+}
+
+async function begin() {
+  customElements.define("convscope-viewer", ConvscopeViewer);
+  const api = new Api(takeToken());
+  try {
+    const [start, style] = await Promise.all([api.json("/api/start"), fetch("/viewer/style.css").then((answer) => answer.text())]);
+    const desk = new Desk(new Session(api, start), style);
+    /** @type {any} */ (globalThis).desk = desk;
+    listen(desk);
+    await desk.follow();
+  } catch (error) {
+    fill(document.body, element("p", { class: "plain", role: "alert" }, errorText(error)));
+  }
+}
+
+begin();

@@ -1,0 +1,62 @@
+// The address of the live page: which photo and model are looked at, what is switched off, and after that
+// what the viewer keeps there.
+
+/**
+ * @typedef {{node: string, channels: number[]|null, factor: number}} NamedEdit an edit by the layer's name
+ * @typedef {{model: string, weights: string, photo: string, edits: NamedEdit[], versus: string}} Wish
+ */
+
+const OWN = ["model", "weights", "photo", "edit", "versus"];
+
+/** "blocks.1.conv:3.17:0" for channels 3 and 17 of a layer times 0; "all" for a whole layer. */
+export function editText({ node, channels, factor }) {
+  return `${node}:${channels ? channels.join(".") : "all"}:${factor}`;
+}
+
+/** @returns {NamedEdit|null} */
+export function editOfText(text) {
+  const [, node, list, number] = /^(.+):(all|[\d.]+):(-?[\d.eE+-]+)$/.exec(text) ?? [];
+  const factor = Number(number);
+  if (!node || !Number.isFinite(factor)) return null;
+  return { node, factor, channels: list === "all" ? null : list.split(".").map(Number) };
+}
+
+export class LiveAddress {
+  /** @param {Wish} wish what is looked at now */
+  constructor(wish) {
+    this.wish = wish;
+  }
+
+  /** What the address asks for, on top of what is shown by default. @returns {Wish} */
+  static wished(standard) {
+    const fields = new URLSearchParams(location.hash.replace(/^#/, ""));
+    return {
+      model: fields.get("model") ?? standard.model,
+      weights: fields.get("weights") === "none" ? "none" : "default",
+      photo: fields.get("photo") ?? standard.photo,
+      edits: fields.getAll("edit").map(editOfText).filter(Boolean),
+      versus: fields.get("versus") ?? "",
+    };
+  }
+
+  read() {
+    const fields = new URLSearchParams(location.hash.replace(/^#/, ""));
+    for (const name of OWN) fields.delete(name);
+    return fields.toString();
+  }
+
+  /** The whole fragment for `wish` and the viewer's own part. */
+  static whole({ model, weights, photo, edits, versus }, text) {
+    const fields = new URLSearchParams({ model, photo });
+    if (weights !== "default") fields.set("weights", weights);
+    for (const edit of edits) fields.append("edit", editText(edit));
+    if (versus) fields.set("versus", versus);
+    return [fields.toString(), text].filter(Boolean).join("&");
+  }
+
+  write(text, step) {
+    const whole = LiveAddress.whole(this.wish, text);
+    if (step) location.hash = whole;
+    else location.replace(`#${whole}`);
+  }
+}

@@ -1,0 +1,136 @@
+// A scene on the live server: arrays are fetched when a layer is looked at, exact terms when a cell is.
+
+import { ApiError } from "./api.js";
+import { decodedArray, sizeOf } from "./decode.js";
+
+const KEPT_BYTES = 128 * 1024 * 1024;
+const NUMBERS = { uint8: Uint8Array, float32: Float32Array, int32: Int32Array };
+
+/** @implements {import("./source.js").Source} */
+export class LiveSource {
+  /**
+   * @param {import("./api.js").Api} api
+   * @param {{id: string}} look its id changes when the server had forgotten it
+   * @param {() => Promise<void>} renew begins the look again
+   */
+  constructor(api, look, renew) {
+    this.api = api;
+    this.look = look;
+    this.renew = renew;
+    /** @type {Map<string, {promise: Promise<any>, bytes: number}>} */
+    this.kept = new Map();
+  }
+
+  /** Reads manifest and index; to be awaited before anything else. */
+  async open() {
+    const { manifest, index, first } = await (await this.fetched("/scene")).json();
+    this.manifest = manifest;
+    this.places = first;
+    this.index = index;
+    this.byNode = new Map();
+    index.forEach(({ name, dtype, shape }, number) => {
+      const [kind, id] = name.split("/");
+      if (id === undefined || kind === "strip") return;
+      if (!this.byNode.has(Number(id))) this.byNode.set(Number(id), []);
+      this.byNode.get(Number(id)).push({ kind, number, dtype, shape });
+    });
+    return this;
+  }
+
+  first() {
+    this.sight ??= this.readFirst();
+    return this.sight;
+  }
+
+  async readFirst() {
+    const buffer = await (await this.fetched("/first")).arrayBuffer();
+    const entries = Object.entries(this.places).map(async ([name, place]) => [name, await decodedPlace(buffer, place)]);
+    return new Map(await Promise.all(entries));
+  }
+
+  async node(id) {
+    const parts = this.byNode.get(id) ?? [];
+    const read = parts.map(async ({ kind, number, dtype, shape }) => [kind, { data: await this.array(number, dtype, shape), shape }]);
+    return new Map(await Promise.all(read));
+  }
+
+  origin() {
+    return "read from the map, kept in 8 bits; a click asks for the exact value";
+  }
+
+  array(number, dtype, shape) {
+    const Numbers = NUMBERS[dtype];
+    return this.remembered(`array/${number}`, sizeOf(shape) * Numbers.BYTES_PER_ELEMENT, async () =>
+      new Numbers(await (await this.fetched(`/arrays/${number}`)).arrayBuffer()));
+  }
+
+  /** The arithmetic of one value. */
+  value(node, channel, cell) {
+    const place = cell ? `&row=${cell.row}&column=${cell.column}` : "";
+    const path = `/value?node=${node}&channel=${channel}${place}`;
+    return this.remembered(path, 20000, async () => (await this.fetched(path)).json());
+  }
+
+  /** Channels that look at a box of the input, most telling first. */
+  async box(box, count) {
+    return (await this.posted("/box", { ...box, count })).json();
+  }
+
+  async attribution(target, node) {
+    const asked = { target, node, method: "grad_cam" };
+    return this.remembered(`cam/${target}/${node}`, 50000, async () => (await this.posted("/attribution", asked)).json());
+  }
+
+  /** A file to keep, and the name the server gives it. */
+  async file(what, node) {
+    const response = await this.fetched(`/export?what=${what}${node === undefined ? "" : `&node=${node}`}`);
+    const [, name = what] = /filename="([^"]+)"/.exec(response.headers.get("content-disposition") ?? "") ?? [];
+    return { name, blob: await response.blob() };
+  }
+
+  posted(path, value) {
+    return this.fetched(path, { method: "POST", body: JSON.stringify(value), headers: { "Content-Type": "application/json" } });
+  }
+
+  /** Asks about this look; where the server has forgotten it, the look is begun anew, once. */
+  async fetched(path, options) {
+    const { id } = this.look;
+    try {
+      return await this.api.send(`/api/looks/${id}${path}`, options);
+    } catch (error) {
+      if (!(error instanceof ApiError) || error.code !== "no_such_look") throw error;
+      if (this.look.id === id) await this.renew();
+      return this.api.send(`/api/looks/${this.look.id}${path}`, options);
+    }
+  }
+
+  /** Makes a thing once; failures are not remembered, those longest unused are forgotten. */
+  remembered(name, bytes, make) {
+    const entry = this.kept.get(name) ?? { promise: make().catch((cause) => this.lose(name, cause)), bytes };
+    this.kept.delete(name);
+    this.kept.set(name, entry);
+    let held = 0;
+    for (const [other, { bytes: size }] of [...this.kept].reverse()) {
+      held += size;
+      if (held > KEPT_BYTES) this.kept.delete(other);
+    }
+    return entry.promise;
+  }
+
+  lose(name, cause) {
+    this.kept.delete(name);
+    throw cause;
+  }
+}
+
+async function decodedPlace(buffer, place) {
+  if (place.coding !== "jpeg") return decodedArray(buffer, place);
+  const picture = await createImageBitmap(new Blob([new Uint8Array(buffer, place.offset, place.bytes)], { type: "image/jpeg" }));
+  const canvas = new OffscreenCanvas(picture.width, picture.height);
+  const context = canvas.getContext("2d");
+  context.drawImage(picture, 0, 0);
+  const pixels = context.getImageData(0, 0, picture.width, picture.height).data;
+  const data = new Uint8Array((pixels.length / 4) * 3);
+  for (let from = 0, to = 0; from < pixels.length; from += 4, to += 3) data.set(pixels.subarray(from, from + 3), to);
+  return { data, shape: [picture.height, picture.width, 3] };
+}
