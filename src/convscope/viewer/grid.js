@@ -98,7 +98,7 @@ export class ChannelGrid {
   }
 
   draw() {
-    if (!this.maps || this.node.hidden || !this.across) return;
+    if (!this.maps || this.node.hidden || !this.across || !this.view.clientWidth) return;
     const { scene, state, ground } = this.context;
     const { rows, columns } = this.layer;
     const width = Math.round(this.view.clientWidth * this.ratio);
@@ -121,7 +121,26 @@ export class ChannelGrid {
     }
     context.putImageData(image, 0, 0);
     this.outline(context, top, state.channel, 2);
+    this.strike(context, top, firstPlace, lastPlace);
     if (this.under !== undefined && this.under !== state.channel) this.outline(context, top, this.under, 1);
+  }
+
+  /** Crosses out what is switched off or scaled. */
+  strike(context, top, firstPlace, lastPlace) {
+    const { switched } = this.context;
+    if (!switched) return;
+    const { name } = this.layer;
+    const whole = switched(name) !== 1;
+    context.lineWidth = this.ratio * 1.5;
+    context.strokeStyle = getComputedStyle(this.view).getPropertyValue("--warning");
+    for (let place = firstPlace; place < lastPlace; place += 1) {
+      if (!whole && switched(name, this.sorted[place]) === 1) continue;
+      const { left, above } = this.corner(place);
+      context.beginPath();
+      context.moveTo(left, above - top + this.fit.height);
+      context.lineTo(left + this.fit.width, above - top);
+      context.stroke();
+    }
   }
 
   corner(place) {
@@ -181,7 +200,9 @@ export class ChannelGrid {
 
   click(event) {
     const cell = this.at(event);
-    if (cell) this.context.state.update({ channel: cell.channel });
+    if (!cell) return;
+    if (event.shiftKey && this.context.toggle) this.context.toggle(cell.channel);
+    else this.context.state.update({ channel: cell.channel });
   }
 
   key(event) {

@@ -4,6 +4,8 @@ import { Api, errorText, takeToken } from "./api.js";
 import { ConvscopeViewer } from "./app.js";
 import { Chooser } from "./chooser.js";
 import { element, fill } from "./dom.js";
+import { comparedAnswers, EditPanel } from "./edits.js";
+import { ProofPanel } from "./proof.js";
 import { LiveAddress } from "./liveaddress.js";
 import { Session } from "./session.js";
 import { StatusLine } from "./status.js";
@@ -20,6 +22,8 @@ export class Desk {
     this.status = new StatusLine(() => session.cancel());
     this.turn = 0;
     this.coming = false;
+    /** Lists of edits as they were, for undo. */
+    this.undone = [];
     /** @type {import("./session.js").Look|null} */
     this.shown = null;
     /** @type {any} */
@@ -86,7 +90,7 @@ export class Desk {
     document.body.append(viewer);
     viewer.addEventListener("theme", () => (document.documentElement.dataset.theme = viewer.dataset.theme));
     try {
-      viewer.start(look.source, this.address, this.style, this.fittings());
+      viewer.start(look.source, this.address, this.style, this.fittings(look));
       await viewer.ready;
     } catch (error) {
       viewer.remove();
@@ -105,13 +109,15 @@ export class Desk {
   }
 
   /** What the live page adds to the viewer. */
-  fittings() {
+  fittings(look) {
     return [
       (context, viewer) => {
         const chooser = new Chooser(this, context);
         this.chooser = chooser;
         fill(viewer.heading, ...chooser.title);
         viewer.frame.append(chooser.node);
+        fitProof(context, viewer);
+        fitEdits(this, look, context, viewer);
         context.keys.push({ keys: "m", press: "m", text: "choose a model", run: () => chooser.open("model") },
           { keys: "o", press: "o", text: "open a photo; or drop it, or paste it", run: () => chooser.open("photo") });
       },
@@ -125,6 +131,53 @@ export class Desk {
     await this.chooser.take(file);
     if (this.status.node.dataset.kind === "going" && !this.session.going.size) this.status.clear();
   }
+}
+
+/** Buttons that switch off, the list of what is, and the answers before and after. */
+function fitEdits(desk, look, context, viewer) {
+  const panel = new EditPanel(desk, look, context);
+  viewer.glass.node.querySelector("header .said").after(panel.channelButton);
+  viewer.head.node.append(panel.layerButton);
+  const answers = viewer.places.subject.querySelector(".answers");
+  answers.after(panel.node);
+  if (look.base) comparedAnswers(look.base, look).then((parts) => parts && fill(answers, ...parts));
+}
+
+/** A click on a cell opens its arithmetic in place of the grid. */
+function fitProof(context, viewer) {
+  const { state, scene, source } = context;
+  const go = (cell) => {
+    const node = scene.byId.get(cell.node);
+    const proof = node.view === "map" && cell.row !== null ? `${cell.row},${cell.column}` : node.view === "vector" ? "value" : null;
+    if (node.groups.some((name) => !state.isOpen(name))) state.fold(node.groups, true);
+    state.update({ layer: node.name, channel: cell.channel, proof });
+  };
+  const panel = new ProofPanel({
+    go,
+    value: (node, channel, cell) => source.value(node, channel, cell),
+    back: () => history.back(),
+    close: () => state.update({ proof: null }),
+    ground: context.ground,
+    readers: (id) => {
+      const { rows, columns, view } = scene.byId.get(id);
+      return scene.consumers.get(id).map((other) => scene.byId.get(other)).filter((other) => other.view === view && other.rows === rows && other.columns === columns && other.kind !== "conv2d" && other.kind !== "linear");
+    },
+  });
+  viewer.places.layer.insertBefore(panel.node, viewer.grid.node);
+  const draw = () => {
+    const open = state.proof !== null && state.node.view !== "none";
+    viewer.places.layer.classList.toggle("proving", open);
+    if (open) panel.show(state.node, state.channel, state.proven);
+    else panel.hide();
+  };
+  context.prove = (cell) => state.update({ proof: cell ? `${cell.row},${cell.column}` : "value" });
+  context.keys.push({ keys: "Enter", press: null, text: "on a cell of the map: where its value comes from" },
+    { keys: "x", press: "x", text: "close the arithmetic", run: () => state.update({ proof: null }) },
+    { keys: "Backspace", press: "Backspace", text: "the way back", run: () => history.back() });
+  state.addEventListener("change", ({ detail }) => {
+    if (["layer", "channel", "proof", "theme"].some((key) => detail.has(key))) draw();
+  });
+  draw();
 }
 
 /** Scrolls the new viewer to where the old one was, puts the focus in its place, and takes the old one away. */

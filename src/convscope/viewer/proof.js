@@ -1,0 +1,198 @@
+// The arithmetic of one cell, from its last operation back to the one that sums many terms, each step beside
+// the model's own value.
+
+import { errorText } from "./api.js";
+import { cssColor, pixelTable } from "./colors.js";
+import { element, fill } from "./dom.js";
+import { counted, grouped, kindText, plainNumber, signedNumber } from "./format.js";
+import { paintMap } from "./paint.js";
+
+const SHOWN = 12;
+const MORE = 512;
+/** Operations in a row that each read one cell: as long a chain is one proof. */
+const STEPS = 6;
+const DIGITS = 8;
+
+/**
+ * @typedef {{node: number|null, name: string, channel: number, row: number|null, column: number|null}} ProofCell
+ * @typedef {Object} Arithmetic what the server's `value` answers
+ */
+
+/** Works for anything that can answer `value(node, channel, cell)` as the live server does. */
+export class ProofPanel {
+  /**
+   * @param {Object} options
+   * @param {(node: number, channel: number, cell: {row: number, column: number}|null) => Promise<any>} options.value
+   * @param {(cell: ProofCell) => void} options.go to a cell upstream or downstream
+   * @param {() => void} options.back
+   * @param {() => void} options.close
+   * @param {() => "night"|"paper"} options.ground
+   * @param {(node: number) => {name: string}[]} options.readers ops of the same size that read this cell on
+   */
+  constructor(options) {
+    this.options = options;
+    this.title = element("h3", { tabindex: -1 });
+    this.body = element("div", { class: "steps" });
+    this.node = element("section", { class: "proof", "aria-label": "the arithmetic of a cell", hidden: true },
+      element("header", {}, this.title,
+        element("button", { type: "button", class: "quiet", title: "the way back (Backspace)", data: { key: "back" }, on: { click: options.back } }, "‹ Back"),
+        element("button", { type: "button", class: "quiet", title: "to the channels (x)", data: { key: "close-proof" }, on: { click: options.close } }, "Close")),
+      this.body);
+    this.turn = 0;
+  }
+
+  hide() {
+    this.turn += 1;
+    this.node.hidden = true;
+    this.node.dataset.ready = "";
+  }
+
+  /** @param {{id: number, name: string}} node @param {{row: number, column: number}|null} cell */
+  async show(node, channel, cell) {
+    const turn = (this.turn += 1);
+    this.node.hidden = false;
+    this.node.dataset.ready = "";
+    fill(this.title, element("b", {}, `${node.name}`), ` channel ${grouped(channel)}`, cell ? `, row ${cell.row}, column ${cell.column}` : "");
+    try {
+      const chain = [];
+      let at = { node: node.id, channel, cell };
+      while (at && chain.length < STEPS) {
+        const found = await this.options.value(at.node, at.channel, at.cell);
+        if (turn !== this.turn) return;
+        chain.push(found);
+        at = onlyParent(found);
+      }
+      this.chain = chain;
+      fill(this.body, ...chain.map((found, place) => this.step(found, place)), this.onward(node));
+      this.node.dataset.ready = "true";
+    } catch (error) {
+      if (turn === this.turn) fill(this.body, element("p", { class: "warning", role: "alert" }, errorText(error)));
+    }
+  }
+
+  step(found, place) {
+    const heading = place ? element("p", { class: "whence" }, element("span", { class: "dim" }, "where "), this.cellLink(found.cell)) : null;
+    const body = [this.verdict(found)];
+    const named = Object.entries(found.quantities ?? {});
+    body.push(element("p", { class: "formula" }, element("span", { class: "kind" }, kindText(found.kind)), " ", found.formula));
+    if (named.length) body.push(element("dl", { class: "quantities" }, ...named.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, plainNumber(value, 6))])));
+    for (const note of found.notes ?? []) body.push(element("p", { class: "dim" }, note));
+    // One value read by a formula has no parts worth a table.
+    if (found.terms.length > 1 || !onlyParent(found)) body.push(this.table(found));
+    return element("article", { class: "step", data: { node: found.cell.node, kind: found.kind } }, heading, ...body);
+  }
+
+  /** The sum, the model's own value, and whether they are the same. */
+  verdict({ value, total, agrees, tolerance }) {
+    const difference = value === null || total === null ? null : Math.abs(value - total);
+    const allowed = tolerance ? `rounding allows ${plainNumber(tolerance, 2)}` : "copied, so no rounding is allowed";
+    const why = difference === null ? "not finite" : `off by ${difference ? plainNumber(difference, 2) : "nothing"}, ${allowed}`;
+    return element("p", { class: `verdict ${agrees ? "agrees" : "differs"}`, data: { agrees: String(agrees), total: String(total), value: String(value) } },
+      element("span", {}, element("span", { class: "dim" }, "sum "), element("b", {}, exact(total))),
+      element("span", {}, element("span", { class: "dim" }, "model "), element("b", {}, exact(value))),
+      element("span", { class: "tick", role: "img", "aria-label": agrees ? "they agree" : "they differ" }, agrees ? "✓" : "✗"),
+      element("span", { class: "dim why" }, why));
+  }
+
+  table(found) {
+    const rows = element("div", { class: "terms", role: "list" });
+    const all = found.bias === null || found.bias === undefined ? found.terms : [...found.terms, { label: "bias", value: found.bias, cell: null, bias: true }];
+    const largest = Math.max(...all.map(({ value }) => Math.abs(value ?? 0))) || 1;
+    const shown = found.terms.slice(0, SHOWN);
+    const bias = all.length > found.terms.length ? [all[all.length - 1]] : [];
+    const patches = new Map((found.patches ?? []).map((patch) => [`channel ${patch.channel}`, patch]));
+    const line = (term) => this.term(term, largest, patches.get(term.label), found);
+    const rest = (from) => {
+      const left = found.terms.slice(from);
+      const sum = left.reduce((total, { value }) => total + (value ?? 0), 0) + (found.rest?.sum ?? 0);
+      const count = left.length + (found.rest?.count ?? 0);
+      if (!count) return null;
+      const label = left.length
+        ? element("button", { type: "button", class: "link", on: { click: more } }, `${counted(count, "further term")}`)
+        : `${counted(count, "further term")}`;
+      return element("div", { class: "term rest", role: "listitem" }, element("span", {}, label), this.bar(sum, largest), element("span", { class: "value" }, signedNumber(sum, 5)), element("span", { class: "dim" }, "together"));
+    };
+    const more = () => {
+      const count = Math.min(found.terms.length, rows.querySelectorAll(".term:not(.rest)").length - bias.length + MORE);
+      fill(rows, ...found.terms.slice(0, count).map(line), rest(count), ...bias.map(line));
+    };
+    fill(rows, ...shown.map(line), rest(SHOWN), ...bias.map(line));
+    return rows;
+  }
+
+  term(term, largest, patch, found) {
+    const label = term.cell ? this.cellLink(term.cell, term.label, found) : element("span", {}, term.label);
+    const factors = patch ? this.patch(patch, found)
+      : term.weight !== null && term.weight !== undefined ? element("span", { class: "factors dim" }, `${plainNumber(term.input, 5)} × ${plainNumber(term.weight, 5)}`) : element("span", {});
+    return element("div", { class: `term${patch && patch.products.length > 1 ? " drawn" : ""}`, role: "listitem", data: { term: term.label, value: String(term.value) } },
+      label, this.bar(term.value, largest), element("span", { class: "value", title: String(term.value) }, signedNumber(term.value, 5)), factors);
+  }
+
+  bar(value, largest) {
+    const bar = element("i", { class: value < 0 ? "below" : "above" });
+    // The sum of many small terms may be larger than each that is shown.
+    bar.style.inlineSize = `${Math.min(50, (50 * Math.abs(value ?? 0)) / largest)}%`;
+    bar.style.backgroundColor = cssColor(true, this.options.ground(), value < 0 ? -0.75 : 0.75);
+    return element("span", { class: "axis", "aria-hidden": "true" }, bar);
+  }
+
+  /** Patch × kernel = products, as pictures; as numbers where there is but one, or when asked. */
+  patch({ channel, input, kernel, products }, found) {
+    if (input.length === 1 && input[0].length === 1) return element("span", { class: "factors dim" }, `${plainNumber(input[0][0], 5)} × ${plainNumber(kernel[0][0], 5)}`);
+    const names = ["patch", "kernel", "product"];
+    const figures = [input, kernel, products].map((matrix, place) => this.picture(matrix, `${names[place]} of channel ${channel}`));
+    const summary = element("summary", { title: "patch × kernel = products; open for the numbers" }, figures[0], "×", figures[1], "=", figures[2]);
+    const details = element("details", { class: "patch" }, summary);
+    details.addEventListener("toggle", () => {
+      if (!details.open || details.childElementCount > 1) return;
+      const matrices = [input, kernel, products].map((matrix, place) => this.numbers(matrix, names[place], found));
+      details.append(element("div", { class: "matrices" }, ...matrices));
+    });
+    return details;
+  }
+
+  picture(matrix, label) {
+    const [rows, columns] = [matrix.length, matrix[0].length];
+    const flat = matrix.flat();
+    const largest = Math.max(...flat.map(Math.abs)) || 1;
+    const bytes = Uint8Array.from(flat, (value) => 128 + Math.round((127 * value) / largest));
+    const canvas = element("canvas", { role: "img", "aria-label": label });
+    paintMap(canvas, bytes, 0, rows, columns, pixelTable(true, this.options.ground(), 1));
+    return canvas;
+  }
+
+  numbers(matrix, name, { places }) {
+    const rows = matrix.map((line, row) => element("tr", {}, name === "patch" && places?.[0] ? element("th", { scope: "row" }, places[0][row]) : null,
+      ...line.map((value) => element("td", {}, plainNumber(value, 4)))));
+    const head = name === "patch" && places?.[1] ? [element("tr", {}, element("td", {}), ...places[1].map((column) => element("th", { scope: "col" }, column)))] : [];
+    return element("table", {}, element("caption", {}, name), ...head, ...rows);
+  }
+
+  cellLink(cell, label, found) {
+    const text = label && (label.startsWith("channel") || label.startsWith("input") || label.startsWith("at ") || label === cell.name) ? label : label ?? `${cell.name} channel ${grouped(cell.channel)}`;
+    const place = cell.row === null ? "" : `row ${cell.row}, column ${cell.column}`;
+    const several = found?.patches?.length ? "; the cell of its largest product" : "";
+    if (cell.node === null) return element("span", {}, text);
+    return element("button", { type: "button", class: "link", title: `to ${cell.name}, channel ${cell.channel}${place ? `, ${place}` : ""}${several}`, on: { click: () => this.options.go(cell) } }, text);
+  }
+
+  /** The ops that read this very cell. */
+  onward(node) {
+    const readers = this.options.readers(node.id);
+    if (!readers.length) return null;
+    const { cell } = this.chain[0];
+    return element("p", { class: "onward" }, element("span", { class: "dim" }, "goes on to "), ...readers.map((reader) =>
+      element("button", { type: "button", class: "link", on: { click: () => this.options.go({ ...cell, node: reader.id, name: reader.name }) } }, reader.name)));
+  }
+}
+
+/** The one cell an operation reads, if it reads but one. */
+function onlyParent({ terms, parents, patches }) {
+  if (patches?.length || parents.length !== 1 || terms.filter(({ cell }) => cell).length !== 1) return null;
+  const [{ node, channel, row, column }] = parents;
+  return node === null ? null : { node, channel, cell: row === null ? null : { row, column } };
+}
+
+function exact(value) {
+  return value === null ? "not finite" : signedNumber(value, DIGITS);
+}
