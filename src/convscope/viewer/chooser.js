@@ -4,6 +4,7 @@ import { errorText } from "./api.js";
 import { choiceBar } from "./choice.js";
 import { element, fill, sizedCanvas } from "./dom.js";
 import { counted } from "./format.js";
+import { LiveAddress } from "./liveaddress.js";
 
 const SOURCES = { given: "named at the start", package: "with its weights", article: "a teaching net" };
 
@@ -56,7 +57,7 @@ export class Chooser {
     this.fillLooks();
     if (!this.node.open) this.node.showModal();
     this.find();
-    (kind === "model" ? this.search : this.file).focus();
+    (kind === "model" ? this.search : kind === "photo" ? this.file : this.looks.querySelector("button")).focus();
   }
 
   /** @param {Partial<import("./liveaddress.js").Wish>} change */
@@ -102,16 +103,15 @@ export class Chooser {
   }
 
   fillLooks() {
-    const { session, wish } = this.desk;
+    const { session } = this.desk;
     const said = ({ wish: other }) => [`${session.modelName(other.model)} looking at ${session.photoName(other.photo)}`, other.weights === "none" ? "random weights" : "", other.edits.length ? counted(other.edits.length, "layer changed", "layers changed") : ""].filter(Boolean).join(", ");
     const all = [...session.looks.values()].filter(({ source }) => source.manifest).reverse();
     fill(this.looks, ...all.map((look) => {
       const shown = look.key === this.desk.shown?.key;
       return element("p", { class: "look" },
         element("button", { type: "button", class: "link", "aria-current": shown ? "true" : null, on: { click: () => this.go({ ...look.wish, versus: "" }) } }, said(look)),
-        shown ? element("span", { class: "dim" }, "shown") : element("button", { type: "button", class: "quiet", title: "both in lockstep, with the difference", on: { click: () => this.go({ versus: look.key }) } }, "beside"));
+        shown ? element("span", { class: "dim" }, "shown") : element("button", { type: "button", class: "quiet", title: "both in lockstep, with the difference", on: { click: () => this.go({ versus: LiveAddress.secondText(look.wish) }) } }, "beside"));
     }));
-    this.looks.dataset.versus = wish.versus;
   }
 
   findSoon() {

@@ -2,12 +2,17 @@
 
 import { Api, errorText, takeToken } from "./api.js";
 import { ConvscopeViewer } from "./app.js";
+import { AttributionPanel } from "./attribution.js";
+import { BesidePanel } from "./beside.js";
+import { BoxPanel } from "./boxes.js";
 import { Chooser } from "./chooser.js";
 import { element, fill } from "./dom.js";
 import { comparedAnswers, EditPanel } from "./edits.js";
 import { ProofPanel } from "./proof.js";
+import { ExportMenu } from "./exporting.js";
 import { LiveAddress } from "./liveaddress.js";
 import { Session } from "./session.js";
+import { SceneView } from "./scene.js";
 import { StatusLine } from "./status.js";
 
 const COLUMNS = [".subject", ".middle", ".chosen", ".tiles"];
@@ -28,6 +33,16 @@ export class Desk {
     this.shown = null;
     /** @type {any} */
     this.viewer = null;
+  }
+
+  /** What a link holds: the key, the look, and the viewer's own state. */
+  static link(desk) {
+    return `token=${encodeURIComponent(desk.session.api.token)}&${LiveAddress.whole(desk.wish, desk.viewer.state.written())}`;
+  }
+
+  nameOf(wish) {
+    const { session } = this;
+    return `${session.modelName(wish.model)} looking at ${session.photoName(wish.photo)}${wish.edits.length ? ", changed" : ""}${wish.weights === "none" ? ", random weights" : ""}`;
   }
 
   /** Changes what is looked at, as a step in the history. @param {Partial<import("./liveaddress.js").Wish>} change */
@@ -53,8 +68,11 @@ export class Desk {
       if (!wish.photo) throw new Error("there is no photo to begin with; name one: convscope serve MODEL photo.jpg");
       if (!this.shown) this.await(wish);
       const look = await this.session.look(wish, tell);
-      if (turn === this.turn) await this.show(look, wish);
-      if (turn === this.turn) this.status.clear();
+      const second = LiveAddress.second(wish.versus);
+      const other = second && await this.session.look(second, tell);
+      if (turn !== this.turn) return undefined;
+      this.status.clear();
+      await this.show(look, wish, other);
     } catch (error) {
       if (turn === this.turn) this.sorry(error);
     }
@@ -80,7 +98,7 @@ export class Desk {
     document.body.append(this.waiting, this.status.node);
   }
 
-  async show(look, wish) {
+  async show(look, wish, other) {
     this.wish = wish;
     this.address.wish = wish;
     this.coming = true;
@@ -90,7 +108,7 @@ export class Desk {
     document.body.append(viewer);
     viewer.addEventListener("theme", () => (document.documentElement.dataset.theme = viewer.dataset.theme));
     try {
-      viewer.start(look.source, this.address, this.style, this.fittings(look));
+      viewer.start(look.source, this.address, this.style, this.fittings(look, other));
       await viewer.ready;
     } catch (error) {
       viewer.remove();
@@ -109,7 +127,7 @@ export class Desk {
   }
 
   /** What the live page adds to the viewer. */
-  fittings(look) {
+  fittings(look, other) {
     return [
       (context, viewer) => {
         const chooser = new Chooser(this, context);
@@ -117,7 +135,14 @@ export class Desk {
         fill(viewer.heading, ...chooser.title);
         viewer.frame.append(chooser.node);
         fitProof(context, viewer);
+        const box = new BoxPanel(context, viewer.photo.main);
+        const attribution = new AttributionPanel(context, [viewer.photo.main, viewer.photo.inset]);
+        viewer.photo.node.append(box.node);
+        viewer.places.subject.querySelector(".answers").after(attribution.node);
         fitEdits(this, look, context, viewer);
+        fitSecond(this, look, other, context, viewer);
+        viewer.exports = new ExportMenu(this, context, viewer);
+        viewer.themeButton.before(viewer.exports.node);
         context.keys.push({ keys: "m", press: "m", text: "choose a model", run: () => chooser.open("model") },
           { keys: "o", press: "o", text: "open a photo; or drop it, or paste it", run: () => chooser.open("photo") });
       },
@@ -133,14 +158,44 @@ export class Desk {
   }
 }
 
+/** Pins, and the second look where there is one. */
+function fitSecond(desk, look, other, context, viewer) {
+  const name = other ? desk.nameOf(other.wish) : "";
+  const beside = new BesidePanel(context, other && { name, short: secondName(look.wish, other.wish, desk.session), source: other.source, scene: new SceneView(other.source.manifest) });
+  viewer.glass.node.append(beside.node);
+  viewer.glass.node.querySelector("header .said").after(beside.pinButton);
+  const plain = look.base && LiveAddress.secondText(look.base.wish);
+  context.keys.push({ keys: "v", press: "v", text: "a second look beside this one; with something switched off, the network as it is", run: () => {
+    if (other) desk.go({ versus: "" });
+    else if (plain) desk.go({ versus: plain });
+    else desk.chooser.open("looks");
+  } });
+  if (plain && !other) viewer.places.subject.querySelector(".edits .line").append(element("button", { type: "button", class: "quiet", title: "maps as they are beside these (v)", data: { key: "versus" }, on: { click: () => desk.go({ versus: plain }) } }, "Compare maps"));
+  if (!other) return;
+  viewer.heading.append(element("span", { class: "versus" }, element("span", { class: "dim" }, "beside "), element("span", { title: name }, "B ", secondName(look.wish, other.wish, desk.session)), " ",
+    element("button", { type: "button", class: "quiet", title: "look at one alone (v)", "aria-label": "take the second look away", on: { click: () => desk.go({ versus: "" }) } }, "×")));
+  const answers = viewer.places.subject.querySelector(".answers");
+  if (other.source.manifest.softmax_of === look.source.manifest.softmax_of) comparedAnswers(other, look, ["B", "A"]).then((parts) => parts && fill(answers, ...parts));
+}
+
+/** What is different about the second look, in few words. */
+function secondName(wish, other, session) {
+  const parts = [];
+  if (other.model !== wish.model) parts.push(session.modelName(other.model));
+  if (other.photo !== wish.photo) parts.push(session.photoName(other.photo));
+  if (other.weights !== wish.weights) parts.push(other.weights === "none" ? "random weights" : "trained weights");
+  if (JSON.stringify(other.edits) !== JSON.stringify(wish.edits)) parts.push(other.edits.length ? "with other changes" : "as it is, nothing off");
+  return parts.join(", ") || "the same";
+}
+
 /** Buttons that switch off, the list of what is, and the answers before and after. */
 function fitEdits(desk, look, context, viewer) {
   const panel = new EditPanel(desk, look, context);
   viewer.glass.node.querySelector("header .said").after(panel.channelButton);
-  viewer.head.node.append(panel.layerButton);
+  viewer.head.node.prepend(panel.layerButton);
   const answers = viewer.places.subject.querySelector(".answers");
   answers.after(panel.node);
-  if (look.base) comparedAnswers(look.base, look).then((parts) => parts && fill(answers, ...parts));
+  if (look.base && !desk.wish.versus) comparedAnswers(look.base, look).then((parts) => parts && fill(answers, ...parts));
 }
 
 /** A click on a cell opens its arithmetic in place of the grid. */

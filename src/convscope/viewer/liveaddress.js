@@ -54,6 +54,21 @@ export class LiveAddress {
     return [fields.toString(), text].filter(Boolean).join("&");
   }
 
+  /** A second look as text; empty fields are as in the first. */
+  static secondText({ model, weights, photo, edits }) {
+    return LiveAddress.whole({ model, weights, photo, edits, versus: "" }, "");
+  }
+
+  /** @returns {Wish|null} */
+  static second(text) {
+    const fields = new URLSearchParams(text);
+    if (!fields.get("model") || !fields.get("photo")) return null;
+    return {
+      model: fields.get("model"), photo: fields.get("photo"), weights: fields.get("weights") === "none" ? "none" : "default",
+      edits: fields.getAll("edit").map(editOfText).filter(Boolean), versus: "",
+    };
+  }
+
   write(text, step) {
     const whole = LiveAddress.whole(this.wish, text);
     if (step) location.hash = whole;

@@ -12,10 +12,10 @@ class PhotoFrame {
     this.canvas = element("canvas", { role: "img", "aria-label": `the photo ${image.name}` });
     this.casing = svg("path", { class: "casing" });
     this.box = svg("path", { class: "field" });
-    const overlay = svg("svg", { viewBox: `0 0 ${image.width} ${image.height}`, "aria-hidden": "true" },
+    this.overlay = svg("svg", { viewBox: `0 0 ${image.width} ${image.height}`, "aria-hidden": "true" },
       svg("path", { class: "shade", "fill-rule": "evenodd", d: `M0 0H${image.width}V${image.height}H0Z${seen}` }),
       svg("path", { class: "crop", d: seen }), this.casing, this.box);
-    this.node = element("div", { class: `frame ${name}`, hidden: !image.photo }, this.canvas, overlay);
+    this.node = element("div", { class: `frame ${name}`, hidden: !image.photo }, this.canvas, this.overlay);
   }
 
   /** @param {{top: number, left: number, bottom: number, right: number}|null} box in pixels of the photo */

@@ -3,6 +3,7 @@
 
 const RANGES = ["channel", "layer", "net"];
 const SORTS = ["index", "strongest", "varied"];
+const CARRIED = ["box", "cam", "pins"];
 const GROUNDS = ["auto", "light", "dark"];
 
 /**
@@ -41,6 +42,8 @@ export class State extends EventTarget {
       sort: oneOf(SORTS, fields.get("sort")),
       theme: oneOf(GROUNDS, fields.get("theme")),
       proof: provenCell(node, fields.get("proof")),
+      // What a host's own parts keep here, as text.
+      ...Object.fromEntries(CARRIED.map((key) => [key, fields.get(key) ?? ""])),
       opened: folded ? names("open") : new Set(node.groups.filter((name) => !this.scene.openAtFirst(name))),
       shut: names("shut"),
     };
@@ -52,6 +55,7 @@ export class State extends EventTarget {
     if (this.sort !== SORTS[0]) fields.set("sort", this.sort);
     if (this.theme !== GROUNDS[0]) fields.set("theme", this.theme);
     if (this.proof !== null) fields.set("proof", this.proof);
+    for (const key of CARRIED) if (this[key]) fields.set(key, this[key]);
     for (const name of this.opened) fields.append("open", name);
     for (const name of this.shut) fields.append("shut", name);
     // A link that says nothing of folds shows its layer; where the layer is folded away, say so.
