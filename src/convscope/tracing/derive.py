@@ -4,8 +4,8 @@ Most of what tracing costs is fresh memory for values that stay alive. Batch nor
 mode, ReLU, clamping and plain additions give the very same bits whenever they are run on the
 same bits: each element is rounded once, or (batch norm) by one fixed loop for each channel.
 So their inputs are enough, and an in-place ReLU or ``+=`` needs no copy. What they were
-computed from is kept, the learned numbers of batch norm are copied, and a witness, one
-cell of every channel as the network computed it, is held against the result: a value that
+computed from is kept, the learned numbers of batch norm are copied, and for batch norm a
+witness, some cells as the network computed them, is held against the result: a value that
 does not match its witness is not shown.
 """
 
@@ -22,6 +22,11 @@ from convscope.errors import TraceError
 from convscope.tracing.events import Event, Kept, Slot
 
 Lookup = Callable[[str], Callable[[], Tensor] | None]
+# Comparing, clamping and rounding once give the same bits by the rules of floating point, batch
+# norm by how it is written: that is held against a witness.
+_WITNESSED = frozenset({"batch_norm"})
+# Each witness is a cell of its own in memory, so that many would cost more than the op itself.
+_WITNESSES = 16
 _FLOATS = frozenset({torch.float32, torch.float64, torch.bfloat16, torch.float16})
 
 
@@ -31,7 +36,11 @@ class Derived:
     __slots__ = ("_function", "_inputs", "_name", "_tensor", "_witness", "alias", "version")
 
     def __init__(
-        self, name: str, function: Callable[..., Tensor], inputs: Sequence[Kept | Derived], witness: Tensor
+        self,
+        name: str,
+        function: Callable[..., Tensor],
+        inputs: Sequence[Kept | Derived],
+        witness: Tensor | None,
     ) -> None:
         self._name = name
         self._function = function
@@ -74,11 +83,10 @@ class Derived:
             )
         # Wherever it is first asked for, it must be a tensor that can be used anywhere.
         plain = torch.inference_mode(False)
-        with plain, torch.no_grad(), torch._C.DisableTorchFunction():  # type: ignore[attr-defined]
+        with plain, torch.no_grad(), torch._C.DisableTorchFunction():
             found = self._function(*(v.tensor for v in self._inputs))
-            seen = witness(found)
-        same = (seen == self._witness) | (seen.isnan() & self._witness.isnan())
-        if seen.dtype != self._witness.dtype or not bool(same.all()):
+            right = self._witness is None or _same(witness(found), self._witness)
+        if not right:
             raise TraceError(
                 f"`{self._name}` could not be computed again exactly as the network computed it",
                 hint="Was a value of the trace written into? Clone it first: trace[...].value.clone().",
@@ -88,12 +96,18 @@ class Derived:
 
 
 def witness(tensor: Tensor) -> Tensor:
-    """One cell of every channel, from the middle of the map."""
+    """Some cells of a value, spread over its channels, from the middle of the maps."""
     if tensor.ndim == 4:
-        return tensor[:, :, tensor.shape[2] // 2, tensor.shape[3] // 2].clone()
+        channels = tensor.shape[1]
+        step = channels // _WITNESSES or 1
+        return tensor[0, ::step, tensor.shape[2] // 2, tensor.shape[3] // 2].clone()
     for axis in range(tensor.ndim - 1, 1, -1):
         tensor = tensor.select(axis, tensor.shape[axis] // 2)
     return tensor.clone()
+
+
+def _same(a: Tensor, b: Tensor) -> bool:
+    return a.dtype == b.dtype and bool(((a == b) | (a.isnan() & b.isnan())).all())
 
 
 def derive(event: Event, tensor: Tensor, parameter: Lookup) -> Derived | None:
@@ -102,7 +116,7 @@ def derive(event: Event, tensor: Tensor, parameter: Lookup) -> Derived | None:
     ``parameter`` gives a way to a copy of a parameter or buffer by name, if there is one.
     """
     rule = _RULES.get(event.kind)
-    if rule is None or tensor.dtype not in _FLOATS or tensor.device.type != "cpu" or not tensor.numel():
+    if rule is None or not tensor.is_cpu or tensor.dtype not in _FLOATS or not tensor.numel():
         return None
     if torch.is_autocast_enabled("cpu") or tensor.layout is not torch.strided:
         return None
@@ -118,7 +132,7 @@ def derive(event: Event, tensor: Tensor, parameter: Lookup) -> Derived | None:
         inputs.append(stored)
     if slots[0].shape != tensor.shape:
         return None
-    return Derived(event.name, function, inputs, witness(tensor))
+    return Derived(event.name, function, inputs, witness(tensor) if event.kind in _WITNESSED else None)
 
 
 def _stored(slot: Slot) -> Kept | Derived | None:

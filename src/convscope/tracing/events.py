@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from convscope.tracing.plan import Plan
 
 
-Layout = tuple[int, tuple[int, ...]]
+Layout = tuple[Any, tuple[int, ...]]
 """Offset and strides of a tensor in its memory, in elements."""
 
 

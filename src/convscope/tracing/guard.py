@@ -211,9 +211,7 @@ class ModelGuard:
 
 
 def _identical(now: _Table, before: _Table) -> bool:
-    return (
-        len(now) == len(before) and all(map(is_, now.values(), before.values())) and list(now) == list(before)
-    )
+    return len(now) == len(before) and all(map(is_, now.values(), before.values()))
 
 
 def _refill(container: Any, content: Any) -> None:

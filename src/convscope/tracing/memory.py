@@ -69,6 +69,8 @@ class Memory:
         Such are the inputs, the output, the weights, tensors made elsewhere, and what the model
         keeps for itself.
         """
+        if not self._guarded:
+            return
         owners = {storage_of(tensor) for tensor in outputs} | self.guard.owned() | self.foreign
         for storage in owners & self._guarded.keys():
             for kept in self._guarded.pop(storage):

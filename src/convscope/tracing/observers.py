@@ -28,6 +28,11 @@ class Observer:
     tensor of the same shape puts it in the value's place.
     """
 
+    @property
+    def watches_calls(self) -> bool:
+        """Whether ``on_call`` is to be called; by default if the class has one of its own."""
+        return type(self).on_call is not Observer.on_call
+
     def start(self, recorder: Recorder) -> None:
         """Forget earlier passes; called before the model runs."""
 
@@ -73,6 +78,11 @@ class Keep(Observer):
 
     def __init__(self, names: str | Iterable[str] | None = None) -> None:
         self._names = None if names is None else Names(names)
+
+    @property
+    def watches_calls(self) -> bool:
+        """Only where names are given: otherwise every op is kept, and a module's output is an op's."""
+        return self._names is not None
 
     def start(self, recorder: Recorder) -> None:
         """Take hold of the recorder, which guards what is kept against in-place writes."""

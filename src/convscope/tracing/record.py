@@ -23,7 +23,7 @@ from convscope.tracing.plan import tensors_in
 from convscope.tracing.recorder import Recorder, StopForward, eager
 
 # A model in two threads at once would be given back in the mode the other had set.
-_locks: WeakKeyDictionary[nn.Module, RLock] = WeakKeyDictionary()  # type: ignore[valid-type]
+_locks: WeakKeyDictionary[nn.Module, RLock] = WeakKeyDictionary()
 _locks_lock = RLock()
 
 

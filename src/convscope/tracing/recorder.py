@@ -34,6 +34,8 @@ from convscope.tracing.plan import KEEP_IF_UNCHANGED, Plan, make_plan, tensors_i
 # With a mode active these would take another path through the code than they take unwatched
 # (`has_torch_function` rules their fused kernel out), so they are run unwatched, as one op.
 _OPAQUE = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncoder)
+# A living tensor, the event and output it comes from, and how arguments refer to it.
+_Source = tuple[ref[Tensor], Event, int, Slot]
 _plans: dict[Any, Plan] = {}
 _NUMBERS = frozenset({int, float, bool, str, type(None)})
 
@@ -52,12 +54,13 @@ class Recorder(TorchFunctionMode):
         self.model = model
         self.observers = list(observers)
         self.guard = guard
+        self._watching_calls = [o for o in self.observers if o.watches_calls]
         self._stoppers = [o for o in self.observers if type(o).done is not Observer.done]
         self.memory = Memory(guard, careful=careful)
         self.events: list[Event] = []
         self.calls: list[Call] = []
         self._stack: list[Call] = []
-        self._sources: dict[int, tuple[ref[Tensor], Event, int]] = {}
+        self._sources: dict[int, _Source] = {}
         self._living: dict[int, list[int]] = {}
         self._paths = {id(m): path for path, m in guard.modules}
         self._labels = Labels(self._paths.values())
@@ -65,6 +68,8 @@ class Recorder(TorchFunctionMode):
         self._thread = get_ident()
         self._handles: list[Any] = []
         self._hooked: set[int] = set()
+        self._opaque: set[int] = set()
+        self._parameter_slots: dict[int, Slot] = {}
         self.failed_in = ""
         self.reads: set[tuple[int, int]] = set()
         self.loose: list[int] = []
@@ -81,6 +86,7 @@ class Recorder(TorchFunctionMode):
                 handle = module.register_forward_hook(self._after_opaque, always_call=True, with_kwargs=True)
                 self._handles.append(handle)
                 self._hooked.add(id(module))
+                self._opaque.add(id(module))
             elif module._forward_hooks:
                 self._handles.append(module.register_forward_hook(self._after_module, always_call=True))
                 self._hooked.add(id(module))
@@ -110,8 +116,8 @@ class Recorder(TorchFunctionMode):
         call = Call(name, path, number, module, len(self.events), leaf=not module._modules)
         self._stack.append(call)
         self.calls.append(call)
-        if isinstance(module, _OPAQUE) and not torch.is_grad_enabled():
-            call.opaque = torch._C.DisableTorchFunction()  # type: ignore[attr-defined]
+        if id(module) in self._opaque and not torch.is_grad_enabled():
+            call.opaque = torch._C.DisableTorchFunction()
             call.opaque.__enter__()
 
     def _after_opaque(self, module: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> Any:
@@ -119,7 +125,7 @@ class Recorder(TorchFunctionMode):
             return None
         call = self._stack[-1] if self._stack else None
         if call is not None and call.module is module and self._leave_opaque(call) and output is not None:
-            with torch._C.DisableTorchFunction():  # type: ignore[attr-defined]
+            with torch._C.DisableTorchFunction():
                 event = self._new_event(Plan(_snake(type(module).__name__)))
                 event.args, event.kwargs = self._slots(args), {k: self._slot(v) for k, v in kwargs.items()}
                 self._finish(event, list(tensors_in(output)))
@@ -134,9 +140,26 @@ class Recorder(TorchFunctionMode):
         return True
 
     def _after_unhooked(self, module: nn.Module, args: Any, output: Any) -> Any:
-        if id(module) in self._paths and id(module) not in self._hooked:
-            return self._after_module(module, args, output)
-        return None
+        if id(module) not in self._paths or id(module) in self._hooked:
+            return None
+        stack = self._stack
+        found = self._sources.get(id(output))
+        plain = found is not None and found[0]() is output and not self._watching_calls and not self._stoppers
+        if (
+            plain
+            and found is not None
+            and stack
+            and stack[-1].module is module
+            and get_ident() == self._thread
+        ):
+            # What nearly every call comes to, in few steps: one tensor, known, and nobody to ask.
+            call = stack.pop()
+            call.last = len(self.events)
+            call.outputs.append((found[1], found[2]))
+            self._name_output(call)
+            self.failed_in = ""
+            return None
+        return self._after_module(module, args, output)
 
     def _after_module(self, module: nn.Module, args: Any, output: Any) -> Any:
         if get_ident() != self._thread:
@@ -149,7 +172,7 @@ class Recorder(TorchFunctionMode):
             self.failed_in = self.failed_in or f"`{self._stack[-1].name or type(module).__name__}`"
         else:
             self.failed_in = ""
-        with torch._C.DisableTorchFunction():  # type: ignore[attr-defined]
+        with torch._C.DisableTorchFunction():
             return self._finish_call(self._stack.pop(), output)
 
     def _finish_call(self, call: Call, output: Any) -> Any:
@@ -164,7 +187,7 @@ class Recorder(TorchFunctionMode):
                 call.last = len(self.events)
                 source = (event, 0)
             call.outputs.append(source)
-            for observer in self.observers:
+            for observer in self._watching_calls:
                 change = observer.on_call(call, number, tensor)
                 if change is not None:
                     if not isinstance(output, Tensor):
@@ -176,13 +199,17 @@ class Recorder(TorchFunctionMode):
                     tensor = replaced = self._replaced(call.name, tensor, change, source)
                     call.outputs[number] = source = self._source(tensor) or source
                     call.last = len(self.events)
-        if call.leaf and call.name and call.outputs:
-            # The op that gave a leaf module's output goes by the module's name.
-            event = call.outputs[0][0]
-            if call.first <= event.index < call.last and event.kind != "replace":
-                event.name = call.name
+        if call.outputs:
+            self._name_output(call)
         self._stop_if_done()
         return replaced
+
+    @staticmethod
+    def _name_output(call: Call) -> None:
+        """The op that gave a leaf module's output goes by the module's name."""
+        event = call.outputs[0][0]
+        if call.leaf and call.name and call.first <= event.index < call.last and event.kind != "replace":
+            event.name = call.name
 
     # -- torch functions -----------------------------------------------------------------
 
@@ -278,7 +305,7 @@ class Recorder(TorchFunctionMode):
         found: list[Tensor] = []
         storage = storage_of(tensor)
         for key in self._living.get(storage, ()):
-            live, source, number = self._sources[key]
+            live, source, number, _ = self._sources[key]
             other = live()
             if other is None or other is tensor or storage_of(other) != storage or not overlap(other, tensor):
                 continue
@@ -302,7 +329,7 @@ class Recorder(TorchFunctionMode):
         return event
 
     def _set_source(self, tensor: Tensor, event: Event, number: int) -> None:
-        self._sources[id(tensor)] = (ref(tensor), event, number)
+        self._sources[id(tensor)] = (ref(tensor), event, number, Slot(tensor.shape, event, number))
         storage = storage_of(tensor)
         living = self._living.get(storage)
         if living is None:
@@ -321,13 +348,17 @@ class Recorder(TorchFunctionMode):
         if isinstance(value, Tensor):
             found = self._sources.get(id(value))
             if found is not None and found[0]() is value:
-                moved = value.shape != found[1].outputs[found[2]][0]
-                if moved or (self.memory.leaked and storage_of(value) in self.memory.leaked):
+                leaked = self.memory.leaked
+                if value.shape != found[3].shape or (leaked and storage_of(value) in leaked):
                     found = self._reread(value, found)
-                return Slot(value.shape, found[1], found[2])
+                return found[3]
+            slot = self._parameter_slots.get(id(value))
+            if slot is not None:
+                return slot
             parameter = self._parameters.get(id(value))
             if parameter is not None:
-                return Slot(value.shape, parameter=parameter)
+                slot = self._parameter_slots[id(value)] = Slot(value.shape, parameter=parameter)
+                return slot
             kept: list[Kept | Derived | None] = []
             self.memory.keep(kept, 0, value)
             self.memory.foreign.add(storage_of(value))
@@ -348,11 +379,9 @@ class Recorder(TorchFunctionMode):
             if source is not None:
                 self.reads.add((source[0].index, source[1]))
 
-    def _reread(
-        self, tensor: Tensor, source: tuple[ref[Tensor], Event, int]
-    ) -> tuple[ref[Tensor], Event, int]:
+    def _reread(self, tensor: Tensor, source: _Source) -> _Source:
         """Source of a tensor that was written from outside torch, or given other memory (``set_``)."""
-        _, event, number = source
+        _, event, number, _ = source
         kept = event.values[number] if number < len(event.values) else None
         shape = event.outputs[number][0]
         if shape != tensor.shape or (kept is not None and not torch.equal(kept.tensor, tensor)):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from convscope.data import Picture, load_image
 from convscope.errors import ModelError, TraceError, UnknownLayerError, UsageError
 from convscope.models import Card, Geometry, Model, load_model
+from convscope.tracing.allocation import reuse_freed_memory
 from convscope.tracing.answers import Prediction, find_logits, predict
 from convscope.tracing.build import build_calls, build_ops
 from convscope.tracing.fields import Box, field_box
@@ -294,6 +295,7 @@ def trace(
     """
     loaded = load_model(model, weights=weights) if not isinstance(model, Model) else model
     inputs, picture, geometry = prepare(loaded, image)
+    reuse_freed_memory()
     watching = [Keep(keep), *observers]
     recording = record(loaded.module, inputs, watching, training=training, grad=grad)
     if recording.stale:

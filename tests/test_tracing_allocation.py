@@ -1,0 +1,32 @@
+"""Freed memory stays for the next trace, and only as much as promised."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+CODE = """
+import resource, torch, convscope
+model = convscope.load_model(torch.nn.Sequential(torch.nn.Conv2d(3, 64, 3), torch.nn.ReLU(inplace=True)))
+batch = torch.zeros(1, 3, 256, 256)
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    convscope.trace(model, batch)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print(min(faults() for _ in range(6)))
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="glibc's allocator")
+def test_a_second_trace_takes_no_new_pages_from_the_system() -> None:
+    def pages(setting: str) -> int:
+        environment = {"CONVSCOPE_REUSE_MEMORY": setting, "PATH": "", "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(
+            [sys.executable, "-c", CODE], env=environment, capture_output=True, text=True, check=True
+        )
+        return int(done.stdout)
+
+    assert pages("1") < 1000
+    assert pages("0") > 3500  # 64 channels of 254 x 254 float32 are 4,000 pages
