@@ -26,7 +26,8 @@ class Server:
     """``convscope serve`` in a process of its own, on a free port."""
 
     def __init__(self, *arguments: str) -> None:
-        command = [sys.executable, "-m", "convscope.cli", "serve", "--no-open", *arguments]
+        start = "from convscope.cli import main; main()"
+        command = [sys.executable, "-c", start, "serve", "--no-open", *arguments]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert self.process.stdout is not None
         said = ""
@@ -45,7 +46,7 @@ class Server:
 
     def close(self) -> None:
         self.process.terminate()
-        self.process.wait(10)
+        self.process.communicate(timeout=10)
 
 
 class LivePage(Page):

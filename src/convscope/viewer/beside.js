@@ -119,8 +119,8 @@ export class BesidePanel {
     if (twin.rows !== node.rows || twin.columns !== node.columns) return [second];
     const ownScale = statistic(this.arrays.get("stats").data, channel, "scale");
     const area = node.rows * node.columns;
-    // Each map is off by at most half its scale, so nothing below the mean of both is told apart from rounding.
-    const blur = ((ownScale + scale) / 2) * 1.001;
+    // Each map is off by at most half its scale: below twice what both together may be off, more is rounding than is not.
+    const blur = ownScale + scale;
     const parts = Float32Array.from({ length: area }, (_, cell) => {
       const part = (own[channel * area + cell] - 128) * ownScale - (maps[channel * area + cell] - 128) * scale;
       return Math.abs(part) <= blur ? 0 : part;
