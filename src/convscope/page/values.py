@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from convscope.tracing.arithmetic import Arithmetic, Cell, Term
 
 #: Terms sent; the rest is summed in ``rest``.
-TERMS = 4096
+TERMS = 512
+#: Cells upstream sent on their own; those of the terms are in the terms.
+PARENTS = 16
 #: Input channels whose patch and kernel are sent entry by entry.
 PATCHES = 16
 
@@ -64,7 +66,7 @@ def explain(trace: Trace, node: int, channel: int, cell: tuple[int, int] | None)
         "places": [list(places) for places in found.places],
         "first_channel": found.first_channel,
         "source": indices.get(found.source or ""),
-        "parents": [_cell(cell, indices) for cell in found.parents[:TERMS]],
+        "parents": [_cell(cell, indices) for cell in found.parents[:PARENTS]],
         "field": None if box is None else [box.top, box.left, box.bottom, box.right],
         "notes": list(found.notes),
     }

@@ -32,13 +32,14 @@ export function filterFigure(context, node, arrays, channel) {
   }
   figure.append(heading, body);
   if (!readsPhoto && from) {
-    const which = arrays.get("filter_inputs") ? `the ${count} input channels with the largest kernels` : count === 1 ? "its one input channel" : `its ${count} input channels`;
+    const which = count === 1 ? "its one input channel" : arrays.get("filter_inputs") ? `the ${count} input channels with the largest kernels` : `its ${count} input channels`;
     figure.append(element("p", { class: "dim" }, `By input channel: ${which}, from ${from.name}`));
   }
   return figure;
 }
 
-function inputNames(node, arrays, channel, count) {
+/** Input channels a filter is kept for, in its order. */
+export function inputNames(node, arrays, channel, count) {
   const named = arrays.get("filter_inputs")?.data;
   if (named) return Array.from(named.subarray(channel * count, (channel + 1) * count));
   const groups = Number(node.attributes.groups ?? 1);

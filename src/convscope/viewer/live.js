@@ -3,6 +3,7 @@
 import { Api, errorText, takeToken } from "./api.js";
 import { ConvscopeViewer } from "./app.js";
 import { AttributionPanel } from "./attribution.js";
+import { BelowPanel } from "./below.js";
 import { BesidePanel } from "./beside.js";
 import { BoxPanel } from "./boxes.js";
 import { Chooser } from "./chooser.js";
@@ -137,7 +138,7 @@ export class Desk {
         fitProof(context, viewer);
         const box = new BoxPanel(context, viewer.photo.main);
         const attribution = new AttributionPanel(context, [viewer.photo.main, viewer.photo.inset]);
-        viewer.photo.node.append(box.node);
+        viewer.photo.node.append(new BelowPanel(context).node, box.node);
         viewer.places.subject.querySelector(".answers").after(attribution.node);
         fitEdits(this, look, context, viewer);
         fitSecond(this, look, other, context, viewer);

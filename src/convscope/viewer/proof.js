@@ -53,6 +53,7 @@ export class ProofPanel {
     this.node.hidden = false;
     this.node.dataset.ready = "";
     fill(this.title, element("b", {}, `${node.name}`), ` channel ${grouped(channel)}`, cell ? `, row ${cell.row}, column ${cell.column}` : "");
+    const late = setTimeout(() => turn === this.turn && fill(this.body, element("p", { class: "dim" }, "Asking the server …")), 250);
     try {
       const chain = [];
       let at = { node: node.id, channel, cell };
@@ -67,6 +68,8 @@ export class ProofPanel {
       this.node.dataset.ready = "true";
     } catch (error) {
       if (turn === this.turn) fill(this.body, element("p", { class: "warning", role: "alert" }, errorText(error)));
+    } finally {
+      clearTimeout(late);
     }
   }
 
