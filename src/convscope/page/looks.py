@@ -214,7 +214,7 @@ class Looks:
             except PageError as error:
                 if error.code != "pass_missing":
                     raise
-        pixels = self._photos.pixels(spec.photo)
+        pixels = await self._photos.pixels(spec.photo)
         if len(self._recorded) > 1000:
             self._recorded.clear()
         self._recorded.add(spec.origin)

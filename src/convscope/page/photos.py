@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 from secrets import token_urlsafe
@@ -75,7 +76,8 @@ class Photos:
             raise PageError(422, "damaged", f"`{name[:NAME_LENGTH]}` could not be decoded")
         photo = Photo(token_urlsafe(12), str(told["name"]), width, height, tuple(told["notes"]))
         parcel = Parcel()
-        parcel.add("pixels", pixels)
+        # A large photo on a slow disk would hold up everybody else.
+        await asyncio.to_thread(parcel.add, "pixels", pixels)
         for gone in self._shelf.put(photo.key, parcel):
             self._known.pop(gone, None)
         self._known[photo.key] = photo
@@ -97,9 +99,9 @@ class Photos:
         """Whether a photo is still kept."""
         return key in self._known
 
-    def pixels(self, key: str) -> bytes:
+    async def pixels(self, key: str) -> bytes:
         """Its RGB bytes, row by row."""
-        return self._parcel(key).read("pixels")
+        return await asyncio.to_thread(self._parcel(key).read, "pixels")
 
     async def png(self, key: str) -> bytes:
         """It as a PNG file, at most 2,048 pixels a side."""
@@ -107,7 +109,7 @@ class Photos:
         if "png" not in parcel.parts:
             size = {"width": photo.width, "height": photo.height}
             _, data = await self._decoder.submit(
-                "png", size, parcel.read("pixels"), seconds=self._bounds.decode_seconds
+                "png", size, await self.pixels(key), seconds=self._bounds.decode_seconds
             )
             if "png" not in parcel.parts:
                 parcel.add("png", data)
