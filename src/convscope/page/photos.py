@@ -77,7 +77,11 @@ class Photos:
         photo = Photo(token_urlsafe(12), str(told["name"]), width, height, tuple(told["notes"]))
         parcel = Parcel()
         # A large photo on a slow disk would hold up everybody else.
-        await asyncio.to_thread(parcel.add, "pixels", pixels)
+        try:
+            await asyncio.to_thread(parcel.add, "pixels", pixels)
+        except OSError as error:
+            parcel.close()
+            raise PageError(507, "disk_full", f"the photo could not be kept: {error.strerror}") from error
         for gone in self._shelf.put(photo.key, parcel):
             self._known.pop(gone, None)
         self._known[photo.key] = photo

@@ -64,6 +64,7 @@ class Shelf:
     ...     _ = shelf.put(key, parcel)
     >>> [key for key in "abc" if shelf.get(key)]
     ['b', 'c']
+    >>> shelf.close()
     """
 
     def __init__(self, *, size: int, count: int, free_disk: int = 0) -> None:
