@@ -191,6 +191,10 @@ def test_a_channel_switched_off_changes_the_answers_as_a_separate_run_does(page:
         assert float(row["before"]) == pytest.approx(float(before[int(row["index"])]), abs=1e-6)
     assert page.texts(".edits .which") == ["channel 8"]
     assert "edit=" in page.driver.current_url
+    page.run("viewer.state.update({proof: '28,51'})")
+    page.wait("root.querySelector('.proof').dataset.ready === 'true'")
+    assert (float(shown(page)["value"]), shown(page)["agrees"]) == (0.0, "true")
+    assert "switched off here" in page.text(".verdict")
     page.press("]", "e")
     page.wait("root.querySelector('.edits .which')?.textContent === 'channels 8, 9'")
     page.press("u")

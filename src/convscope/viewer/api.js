@@ -16,7 +16,9 @@ export class ApiError extends Error {
 export function errorText(error) {
   const said = error instanceof ApiError ? error.message : `this page failed: ${error.message}`;
   const sentence = said.charAt(0).toUpperCase() + said.slice(1);
-  return [sentence.replace(/\.?$/, "."), error.hint].filter(Boolean).join(" ");
+  // Hints of the command line name its options; the page has a control for the same.
+  const hint = error.hint?.includes("--weights") ? "Choose random weights, or a model whose weights are on this machine." : error.hint;
+  return [sentence.replace(/\.?$/, "."), hint].filter(Boolean).join(" ");
 }
 
 /**

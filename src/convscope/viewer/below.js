@@ -104,7 +104,7 @@ export class BelowPanel {
     [this.told, this.toldOf] = [text, `${this.below.name} ${this.channel}`];
     fill(this.said, "reads ", element("b", {}, text), " from ",
       element("button", { type: "button", class: "link", on: { click: () => this.visit() } }, this.below.name),
-      element("span", { class: "dim" }, `; drawn is channel ${grouped(this.channel)}${(this.arrays.get("filters")?.shape[1] ?? 1) > 4 && this.arrays.get("filter_inputs") ? ", the one its filter weighs most" : ""}`));
+      element("span", { class: "dim" }, ` · drawn: channel ${grouped(this.channel)}${(this.arrays.get("filters")?.shape[1] ?? 1) > 4 && this.arrays.get("filter_inputs") ? ", the one its filter weighs most" : ""}`));
   }
 
   visit() {

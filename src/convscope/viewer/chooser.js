@@ -64,7 +64,11 @@ export class Chooser {
   async go(change) {
     this.node.close();
     const kept = "model" in change ? { edits: [], weights: this.wanted } : {};
-    await this.desk.go({ ...kept, ...change });
+    const error = await this.desk.go({ ...kept, ...change });
+    if (!error || error.name === "AbortError") return;
+    // The viewer may have been changed meanwhile for another look; its own chooser is asked.
+    this.desk.status.clear();
+    this.desk.chooser.sorry(error, "model" in change || "weights" in change ? "model" : "photo");
   }
 
   async take(file) {
@@ -80,8 +84,8 @@ export class Chooser {
     this.file.value = "";
   }
 
-  sorry(error) {
-    if (!this.node.open) this.open("photo");
+  sorry(error, kind = "photo") {
+    if (!this.node.open) this.open(kind);
     this.trouble.textContent = errorText(error);
   }
 

@@ -148,11 +148,14 @@ export async function comparedAnswers(base, look, words = ["before", "after"]) {
       element("span", { class: "label" }, labels.get(index)), element("span", { class: "value" }, `${shareText(old)} → ${shareText(now)}`),
       element("span", { class: "track", "aria-hidden": "true" }, ...bars)));
   }
-  const shown = before.answers[0] && after.answers[0]?.index !== before.answers[0].index
-    ? `The first answer was ${before.answers[0].label}; it is ${after.answers[0]?.label}.` : "The first answer stays the same.";
+  const [first, second] = [before, after].map(({ answers }) => answers[0]);
+  const same = first?.index === second?.index;
+  const shown = words[0] === "B"
+    ? same ? "Both have the same first answer." : `The first answer of B is ${first?.label}, that of A ${second?.label}.`
+    : same ? "The first answer stays the same." : `The first answer was ${first?.label}; it is ${second?.label}.`;
   return [element("h2", {}, "Answers ", element("span", { class: "dim" }, words.join(" → "))), list, element("p", { class: "dim" }, shown)];
 }
 
 function shareText(share) {
-  return share.toFixed(share < 0.01 ? 4 : 2);
+  return share < 0.00005 ? "~0" : share.toFixed(share < 0.01 ? 4 : 2);
 }

@@ -54,7 +54,7 @@ export class Desk {
     return this.follow();
   }
 
-  /** Shows what the address asks for. */
+  /** Shows what the address asks for. @returns {Promise<Error|undefined>} what went wrong, which has been said */
   async follow() {
     const wish = LiveAddress.wished(this.session.standard);
     const same = JSON.stringify(wish) === JSON.stringify(this.wish);
@@ -76,6 +76,7 @@ export class Desk {
       await this.show(look, wish, other);
     } catch (error) {
       if (turn === this.turn) this.sorry(error);
+      return error;
     }
     return undefined;
   }
@@ -214,6 +215,7 @@ function fitProof(context, viewer) {
     back: () => history.back(),
     close: () => state.update({ proof: null }),
     ground: context.ground,
+    factor: ({ name, channel }) => (context.switched?.(name) ?? 1) * (context.switched?.(name, channel) ?? 1),
     readers: (id) => {
       const { rows, columns, view } = scene.byId.get(id);
       return scene.consumers.get(id).map((other) => scene.byId.get(other)).filter((other) => other.view === view && other.rows === rows && other.columns === columns && other.kind !== "conv2d" && other.kind !== "linear");

@@ -27,6 +27,7 @@ export class ProofPanel {
    * @param {() => void} options.back
    * @param {() => void} options.close
    * @param {() => "night"|"paper"} options.ground
+   * @param {(cell: ProofCell) => number} options.factor what the cell's value was multiplied by, 1 where it is as it was
    * @param {(node: number) => {name: string}[]} options.readers ops of the same size that read this cell on
    */
   constructor(options) {
@@ -75,7 +76,7 @@ export class ProofPanel {
 
   step(found, place) {
     const heading = place ? element("p", { class: "whence" }, element("span", { class: "dim" }, "where "), this.cellLink(found.cell)) : null;
-    const body = [this.verdict(found)];
+    const body = [this.verdict(switchedBy(found, this.options.factor(found.cell)))];
     const named = Object.entries(found.quantities ?? {});
     body.push(element("p", { class: "formula" }, element("span", { class: "kind" }, kindText(found.kind)), " ", found.formula));
     if (named.length) body.push(element("dl", { class: "quantities" }, ...named.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, plainNumber(value, 6))])));
@@ -86,12 +87,13 @@ export class ProofPanel {
   }
 
   /** The sum, the model's own value, and whether they are the same. */
-  verdict({ value, total, agrees, tolerance }) {
-    const difference = value === null || total === null ? null : Math.abs(value - total);
+  verdict({ value, total, agrees, tolerance, factor }) {
+    const difference = value === null || total === null ? null : Math.abs(value - total * (factor ?? 1));
     const allowed = tolerance ? `rounding allows ${plainNumber(tolerance, 2)}` : "copied, so no rounding is allowed";
     const why = difference === null ? "not finite" : `off by ${difference ? plainNumber(difference, 2) : "nothing"}, ${allowed}`;
     return element("p", { class: `verdict ${agrees ? "agrees" : "differs"}`, data: { agrees: String(agrees), total: String(total), value: String(value) } },
       element("span", {}, element("span", { class: "dim" }, "sum "), element("b", {}, exact(total))),
+      factor === undefined ? null : element("span", { class: "factor" }, `× ${plainNumber(factor)}, ${factor ? "scaled" : "switched off"} here, = `, element("b", {}, exact(total * factor))),
       element("span", {}, element("span", { class: "dim" }, "model "), element("b", {}, exact(value))),
       element("span", { class: "tick", role: "img", "aria-label": agrees ? "they agree" : "they differ" }, agrees ? "✓" : "✗"),
       element("span", { class: "dim why" }, why));
@@ -187,6 +189,14 @@ export class ProofPanel {
     return element("p", { class: "onward" }, element("span", { class: "dim" }, "goes on to "), ...readers.map((reader) =>
       element("button", { type: "button", class: "link", on: { click: () => this.options.go({ ...cell, node: reader.id, name: reader.name }) } }, reader.name)));
   }
+}
+
+/** A value that was scaled after it was computed: its sum is right where sum times factor is the value. */
+function switchedBy(found, factor) {
+  if (factor === 1 || found.value === null || found.total === null) return found;
+  const { value, total, tolerance } = found;
+  const allowed = (tolerance ?? 0) * Math.abs(factor) + Math.abs(value) * 2 ** -23;
+  return { ...found, factor, tolerance: allowed, agrees: Math.abs(total * factor - value) <= allowed };
 }
 
 /** The one cell an operation reads, if it reads but one. */
