@@ -5,11 +5,11 @@ import { element, fill, svg } from "./dom.js";
 import { grouped, percent } from "./format.js";
 import { boxPath } from "./photo.js";
 
-const COUNT = 50;
-const SHOWN = 6;
+const HITS_ASKED = 50;
+const HITS_SHOWN = 6;
 /** In pixels of the page: less is a click. */
 const LEAST = 4;
-const SIDES = ["top", "left", "bottom", "right"];
+const BOX_SIDES = ["top", "left", "bottom", "right"];
 
 /** "10,20,30,40" as a box of input pixels, null where it is none. */
 export function boxOfText(text) {
@@ -31,7 +31,7 @@ export class BoxPanel {
     for (const kind of ["pointerdown", "pointermove", "pointerup", "pointercancel", "keydown"]) {
       frame.node.addEventListener(kind, (event) => this[kind](event));
     }
-    this.count = SHOWN;
+    this.count = HITS_SHOWN;
     this.hint = element("p", { class: "dim hint" }, "Drag a box on the photo: which channels look there?");
     this.node = element("section", { class: "looking", "aria-label": "channels that look at the box" }, this.hint);
     context.keys.push({ keys: "b", press: "b", text: "a box on the photo; arrows move it, Shift and arrows size it, Delete takes it away", run: () => frame.node.focus() });
@@ -109,7 +109,7 @@ export class BoxPanel {
       this.draw(box);
       clearTimeout(this.timer);
       this.timer = setTimeout(() => this.put(box), 250);
-      this.context.state.box = SIDES.map((side) => box[side]).join(",");
+      this.context.state.box = BOX_SIDES.map((side) => box[side]).join(",");
     } else return;
     event.preventDefault();
     event.stopPropagation();
@@ -117,7 +117,7 @@ export class BoxPanel {
 
   put(box) {
     const { state } = this.context;
-    const text = box ? SIDES.map((side) => box[side]).join(",") : "";
+    const text = box ? BOX_SIDES.map((side) => box[side]).join(",") : "";
     // The keyboard has moved it already, but asked nothing.
     if (state.box === text) state.box = "";
     state.update({ box: text });
@@ -133,7 +133,7 @@ export class BoxPanel {
     const { source, state } = this.context;
     const asked = state.box;
     this.draw(box);
-    this.count = SHOWN;
+    this.count = HITS_SHOWN;
     this.hits = null;
     this.node.dataset.ready = "";
     if (!box) {
@@ -142,7 +142,7 @@ export class BoxPanel {
     }
     this.node.classList.add("busy");
     try {
-      const hits = await source.box(box, COUNT);
+      const hits = await source.box(box, HITS_ASKED);
       if (asked !== state.box) return;
       this.hits = hits;
       this.fillHits(box);
@@ -161,7 +161,7 @@ export class BoxPanel {
     fill(this.node, element("header", {}, element("h2", {}, "Look at the box ", element("span", { class: "dim" }, size)), close),
       this.hits.length ? null : element("p", {}, "No channel has more of its activation in this box than chance would give it."),
       element("ol", {}, ...rows),
-      left > 0 ? element("button", { type: "button", class: "link", on: { click: () => { this.count = COUNT; this.fillHits(box); } } }, `${left} more`) : null);
+      left > 0 ? element("button", { type: "button", class: "link", on: { click: () => { this.count = HITS_ASKED; this.fillHits(box); } } }, `${left} more`) : null);
     this.mark();
   }
 

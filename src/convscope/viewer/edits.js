@@ -3,7 +3,7 @@
 import { element, fill } from "./dom.js";
 import { grouped, plainNumber } from "./format.js";
 
-const LISTED = 6;
+const CHANNELS_LISTED = 6;
 
 /** Probabilities by softmax, in double precision. */
 export function softmax(logits) {
@@ -106,8 +106,8 @@ export class EditPanel {
 
   line(edit, place) {
     const { node, channels, factor } = edit;
-    const listed = channels?.slice(0, LISTED).map(grouped).join(", ");
-    const which = !channels ? "the whole layer" : `channel${channels.length > 1 ? "s" : ""} ${listed}${channels.length > LISTED ? ` and ${channels.length - LISTED} more` : ""}`;
+    const listed = channels?.slice(0, CHANNELS_LISTED).map(grouped).join(", ");
+    const which = !channels ? "the whole layer" : `channel${channels.length > 1 ? "s" : ""} ${listed}${channels.length > CHANNELS_LISTED ? ` and ${channels.length - CHANNELS_LISTED} more` : ""}`;
     const times = element("input", {
       type: "number", step: "0.1", value: String(factor), "aria-label": `factor of ${which} of ${node}`, data: { key: `factor-${place}` },
       on: { change: () => Number.isFinite(times.valueAsNumber) && this.change({ ...edit, factor: times.valueAsNumber }) },

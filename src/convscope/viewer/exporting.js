@@ -9,7 +9,7 @@ import { statistic } from "./statistics.js";
 
 const LEAST_SIDE = 512;
 const TILE = 112;
-const GAP = 4;
+const SHEET_GAP = 4;
 
 export class ExportMenu {
   /** @param {import("./live.js").Desk} desk */
@@ -105,16 +105,16 @@ export class ExportMenu {
     const fit = tileFit(rows, columns, TILE);
     const across = Math.ceil(Math.sqrt((channels * fit.height) / fit.width) * 1.2);
     const canvas = document.createElement("canvas");
-    canvas.width = across * (fit.width + GAP) + GAP;
-    canvas.height = Math.ceil(channels / across) * (fit.height + GAP) + GAP;
+    canvas.width = across * (fit.width + SHEET_GAP) + SHEET_GAP;
+    canvas.height = Math.ceil(channels / across) * (fit.height + SHEET_GAP) + SHEET_GAP;
     const context = canvas.getContext("2d");
     context.fillStyle = this.color("--paper");
     context.fillRect(0, 0, canvas.width, canvas.height);
     const image = context.getImageData(0, 0, canvas.width, canvas.height);
     const target = new Uint32Array(image.data.buffer);
     order.forEach((channel, place) => {
-      const x = GAP + (place % across) * (fit.width + GAP);
-      const y = GAP + Math.floor(place / across) * (fit.height + GAP);
+      const x = SHEET_GAP + (place % across) * (fit.width + SHEET_GAP);
+      const y = SHEET_GAP + Math.floor(place / across) * (fit.height + SHEET_GAP);
       paintTile(target, canvas.width, x, y, fit, this.arrays.get("maps").data, channel * rows * columns, rows, columns, this.pixels(channel).pixels);
     });
     context.putImageData(image, 0, 0);

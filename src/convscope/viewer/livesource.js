@@ -3,7 +3,7 @@
 import { ApiError } from "./api.js";
 import { decodedArray, sizeOf } from "./decode.js";
 
-const KEPT_BYTES = 128 * 1024 * 1024;
+const HELD_BYTES = 128 * 1024 * 1024;
 const NUMBERS = { uint8: Uint8Array, float32: Float32Array, int32: Int32Array };
 
 /** @implements {import("./source.js").Source} */
@@ -112,7 +112,7 @@ export class LiveSource {
     let held = 0;
     for (const [other, { bytes: size }] of [...this.kept].reverse()) {
       held += size;
-      if (held > KEPT_BYTES) this.kept.delete(other);
+      if (held > HELD_BYTES) this.kept.delete(other);
     }
     return entry.promise;
   }

@@ -7,10 +7,10 @@ import { element, fill } from "./dom.js";
 import { counted, grouped, kindText, plainNumber, signedNumber } from "./format.js";
 import { paintMap } from "./paint.js";
 
-const SHOWN = 12;
-const MORE = 512;
+const TERMS_SHOWN = 12;
+const TERMS_MORE = 512;
 /** Operations in a row that each read one cell: as long a chain is one proof. */
-const STEPS = 6;
+const CHAIN = 6;
 const DIGITS = 8;
 
 /**
@@ -58,7 +58,7 @@ export class ProofPanel {
     try {
       const chain = [];
       let at = { node: node.id, channel, cell };
-      while (at && chain.length < STEPS) {
+      while (at && chain.length < CHAIN) {
         const found = await this.options.value(at.node, at.channel, at.cell);
         if (turn !== this.turn) return;
         chain.push(found);
@@ -103,7 +103,7 @@ export class ProofPanel {
     const rows = element("div", { class: "terms", role: "list" });
     const all = found.bias === null || found.bias === undefined ? found.terms : [...found.terms, { label: "bias", value: found.bias, cell: null, bias: true }];
     const largest = Math.max(...all.map(({ value }) => Math.abs(value ?? 0))) || 1;
-    const shown = found.terms.slice(0, SHOWN);
+    const shown = found.terms.slice(0, TERMS_SHOWN);
     const bias = all.length > found.terms.length ? [all[all.length - 1]] : [];
     const patches = new Map((found.patches ?? []).map((patch) => [`channel ${patch.channel}`, patch]));
     const line = (term) => this.term(term, largest, patches.get(term.label), found);
@@ -118,10 +118,10 @@ export class ProofPanel {
       return element("div", { class: "term rest", role: "listitem" }, element("span", {}, label), this.bar(sum, largest), element("span", { class: "value" }, signedNumber(sum, 5)), element("span", { class: "dim" }, "together"));
     };
     const more = () => {
-      const count = Math.min(found.terms.length, rows.querySelectorAll(".term:not(.rest)").length - bias.length + MORE);
+      const count = Math.min(found.terms.length, rows.querySelectorAll(".term:not(.rest)").length - bias.length + TERMS_MORE);
       fill(rows, ...found.terms.slice(0, count).map(line), rest(count), ...bias.map(line));
     };
-    fill(rows, ...shown.map(line), rest(SHOWN), ...bias.map(line));
+    fill(rows, ...shown.map(line), rest(TERMS_SHOWN), ...bias.map(line));
     return rows;
   }
 
