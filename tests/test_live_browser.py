@@ -429,3 +429,28 @@ def test_the_window_on_the_layer_below_is_what_the_gradient_reaches(
     assert [int(side) for side in window] == [
         int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
     ]  # fmt: skip
+
+
+def test_a_second_photo_is_looked_at_in_lockstep(page: LivePage, seen: Any) -> None:
+    import convscope
+
+    page.run("desk.go({versus: 'model=efficientnet_lite0&photo=sample:coffee'})")
+    page.wait("desk.viewer === viewer && root.querySelector('.versus')")
+    choose(page, "blocks.1.1.add", 3)
+    page.wait("root.querySelector('.beside').dataset.ready === 'blocks.1.1.add:3'")
+    page.run("viewer.state.point({channel: 3, row: 12, column: 33})")
+    own = seen["blocks.1.1.add"].value[0, 3]
+    other = convscope.trace("efficientnet_lite0", "sample:coffee")["blocks.1.1.add"].value[0, 3]
+    second, difference = (float(text.strip("≈ ").replace("−", "-")) for text in page.texts(".beside output"))
+    steps = [float(values.abs().max()) / 127 for values in (own, other)]
+    assert second == pytest.approx(float(other[12, 33]), abs=steps[1])
+    assert difference == pytest.approx(float(own[12, 33] - other[12, 33]), abs=2 * sum(steps))
+    page.press("v")
+    page.wait("desk.viewer === viewer && !root.querySelector('.versus')")
+
+
+def test_a_look_can_be_cancelled_and_the_page_stays(page: LivePage) -> None:
+    page.run("desk.go({model: 'resnet18', weights: 'none'}); setTimeout(() => desk.session.cancel(), 50);")
+    page.wait("!desk.session.going.size && root.querySelector('.status').hidden")
+    assert page.get("viewer.scene.manifest.model.name") == "efficientnet_lite0"
+    assert "resnet18" not in page.driver.current_url
