@@ -124,6 +124,7 @@ def test_a_clicked_cell_shows_the_sum_that_torch_computes(page: LivePage, plain:
     assert np.float32(verdict["value"]) == np.float32(result[0, 5, 30, 20])
     assert verdict["agrees"] == "true"
     assert page.text(".verdict .tick") == "✓"
+    assert page.get("root.querySelector('.readout output').title") == "exact"
     page.click(".patch summary")
     cells = [float(text.replace("−", "-")) for text in page.texts(".matrices table:nth-child(2) td")]
     assert cells == pytest.approx(module.weight[5, 0].flatten().tolist(), rel=2e-3, abs=1e-6)

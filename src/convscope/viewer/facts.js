@@ -9,7 +9,9 @@ export function answersPanel(scene) {
   const section = element("section", { class: "answers", "aria-label": "answers" }, element("h2", {}, "Answers"));
   if (model.random) section.append(element("p", { class: "warning" }, "Random weights: these answers mean nothing."));
   if (!predictions.length) {
-    section.append(element("p", { class: "dim" }, "The output is not a list of classes, so there is no answer to show."));
+    section.append(element("p", { class: "dim" }, classes
+      ? "The scores are not finite numbers, so no class can be named."
+      : "The output is not a list of classes, so there is no answer to show."));
     return section;
   }
   const list = element("ol", {});

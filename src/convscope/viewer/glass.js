@@ -131,11 +131,13 @@ export class MapGlass {
     const byte = maps[channel * rows * columns + cell.row * columns + cell.column];
     const value = (byte - 128) * numbers.scale;
     const atPeak = byte !== 0 && cell.row === numbers.row && cell.column === numbers.column;
-    const exact = Math.abs(numbers.maximum) >= Math.abs(numbers.minimum) ? numbers.maximum : numbers.minimum;
-    const text = byte === 0 ? "not finite" : atPeak ? signedNumber(exact, 5) : value === 0 ? "0" : `≈ ${signedNumber(value, 3)}`;
+    const extreme = Math.abs(numbers.maximum) >= Math.abs(numbers.minimum) ? numbers.maximum : numbers.minimum;
+    // Exact are peaks, and values a host has asked for.
+    const exact = atPeak ? extreme : this.context.exactValue?.(node.id, channel, cell) ?? null;
+    const text = byte === 0 ? "not finite" : exact !== null ? signedNumber(exact, 5) : value === 0 ? "0" : `≈ ${signedNumber(value, 3)}`;
     fill(this.readout,
       element("span", { class: "where" }, `${inChannel ? "" : `channel ${channel}, `}row ${cell.row}, column ${cell.column}`),
-      element("output", { title: atPeak ? "exact" : source.origin(node.id) }, text),
+      element("output", { title: exact !== null ? "exact" : source.origin(node.id) }, text),
       element("span", { class: "dim" }, atPeak ? "the peak" : ""));
     this.cross.hidden = !inChannel;
     this.cross.classList.toggle("resting", !state.cell);

@@ -209,9 +209,15 @@ function fitProof(context, viewer) {
     if (node.groups.some((name) => !state.isOpen(name))) state.fold(node.groups, true);
     state.update({ layer: node.name, channel: cell.channel, proof });
   };
+  const exact = new Map();
+  context.exactValue = (node, channel, { row, column }) => exact.get(`${node} ${channel} ${row} ${column}`);
   const panel = new ProofPanel({
     go,
     value: (node, channel, cell) => source.value(node, channel, cell),
+    found: ({ cell, value }) => {
+      exact.set(`${cell.node} ${cell.channel} ${cell.row} ${cell.column}`, value);
+      viewer.glass.point();
+    },
     back: () => history.back(),
     close: () => state.update({ proof: null }),
     ground: context.ground,

@@ -24,6 +24,7 @@ export class ProofPanel {
    * @param {Object} options
    * @param {(node: number, channel: number, cell: {row: number, column: number}|null) => Promise<any>} options.value
    * @param {(cell: ProofCell) => void} options.go to a cell upstream or downstream
+   * @param {(arithmetic: any) => void} options.found told of each cell whose arithmetic has come
    * @param {() => void} options.back
    * @param {() => void} options.close
    * @param {() => "night"|"paper"} options.ground
@@ -65,6 +66,7 @@ export class ProofPanel {
         at = onlyParent(found);
       }
       this.chain = chain;
+      this.options.found(chain[0]);
       fill(this.body, ...chain.map((found, place) => this.step(found, place)), this.onward(node));
       this.node.dataset.ready = "true";
     } catch (error) {

@@ -54,8 +54,10 @@ export class SpinePanel {
     this.seen.disconnect();
     this.rows = spineRows(scene, (name) => state.isOpen(name));
     const lanes = laneLayout(this.rows, scene);
-    const pitch = Math.max(4, Math.min(12, 52 / lanes.width));
-    this.graphWidth = Math.round(14 + lanes.width * pitch);
+    // Detection models keep hundreds of values waiting: lines beyond the last lane share it.
+    const shown = Math.min(lanes.width, MOST_LANES);
+    const pitch = Math.max(4, Math.min(12, 52 / shown));
+    this.graphWidth = Math.round(14 + shown * pitch);
     this.node.style.setProperty("--graph", `${this.graphWidth}px`);
     this.elements = this.rows.map((row, index) => this.rowElement(row, lanes.rows[index], pitch));
     fill(this.tree, ...this.elements);
@@ -103,7 +105,7 @@ export class SpinePanel {
   }
 
   graphElement(row, { lane, above, below, through }, pitch) {
-    const at = (place) => 12 + place * pitch;
+    const at = (place) => 12 + Math.min(place, MOST_LANES - 1) * pitch;
     const half = (from, to, top, bottom) => {
       const middle = (top + bottom) / 2;
       return from === to ? `M${at(from)} ${top}V${bottom}` : `M${at(from)} ${top}C${at(from)} ${middle} ${at(to)} ${middle} ${at(to)} ${bottom}`;
@@ -111,7 +113,7 @@ export class SpinePanel {
     const path = [
       ...above.map(([from, to]) => half(from, to, 0, 50)),
       ...below.map(([from, to]) => half(from, to, 50, 100)),
-      ...through.map(([from]) => `M${at(from)} 0V100`),
+      ...new Set(through.map(([from]) => `M${at(from)} 0V100`)),
     ].join("");
     const lines = svg("svg", { viewBox: `0 0 ${this.graphWidth} 100`, preserveAspectRatio: "none", "aria-hidden": "true" }, svg("path", { d: path, "vector-effect": "non-scaling-stroke" }));
     const cell = element("span", { class: "graph" }, lines);
