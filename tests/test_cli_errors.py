@@ -116,7 +116,61 @@ def test_a_folder_is_no_place_for_a_report(run, no_model):
     assert (ran.code, "it is a folder" in ran.err, "report.html" in ran.err) == (1, True, True)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["look", "photo.png", "--output", "photo.png"],
+        ["look", "photo.png", "--output", "new.html", "--scene", "./photo.png"],
+        ["look", "photo.png", "--model", "nets.py:Small", "--output", "nets.py"],
+        ["look", "photo.png", "--weights", "photo.png", "--output", "linked.html"],
+        ["maps", "nets.py:Small", "photo.png", "relu", "--output", "photo.png"],
+    ],
+)
+def test_no_output_replaces_what_the_command_reads(run, no_model, words):
+    os.link("photo.png", "linked.html")
+    before = {path.name: path.read_bytes() for path in Path().glob("*.*")}
+    ran = run(*words)
+    assert (ran.code, ran.out) == (2, "")
+    assert re.match(r"error: the output '.*' is a file this command reads, and would replace it\n", ran.err)
+    assert {path.name: path.read_bytes() for path in Path().glob("*.*")} == before
+
+
+def test_a_photo_named_as_a_layer_is_spared_in_the_folder_of_maps(run):
+    shutil.move("photo.png", "relu.png")
+    before = Path("relu.png").read_bytes()
+    ran = run("maps", "nets.py:Small", "relu.png", "relu", "--output", ".", "--size", "32")
+    assert (ran.code, "is a file this command reads" in ran.err) == (2, True)
+    assert Path("relu.png").read_bytes() == before
+
+
+def test_a_report_and_a_scene_need_two_names(run, no_model):
+    ran = run("look", "photo.png", "--output", "one", "--scene", "./one")
+    assert (ran.code, "two outputs are to be the one file 'one'" in ran.err) == (2, True)
+
+
 # Models
+
+
+def test_a_model_with_nothing_to_draw_says_so(run):
+    Path("same.py").write_text(
+        "from torch import nn\nclass Same(nn.Module):\n    def forward(self, x):\n        return x\n"
+    )
+    ran = run("maps", "same.py:Same", "photo.png", "--all")
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err.startswith("error: same.py:Same has nothing to draw")
+
+
+def test_a_line_break_in_a_layers_name_does_not_break_the_table(run):
+    Path("odd.py").write_text(
+        "from torch import nn\n"
+        "class Odd(nn.Sequential):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.add_module('one\\ntwo', nn.Conv2d(3, 4, 3))\n"
+    )
+    ran = run("layers", "odd.py:Odd", "--size", "8")
+    assert ran.code == 0
+    assert any(line.split()[:3] == ["1", r"one\ntwo", "conv2d"] for line in ran.out.splitlines())
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,7 @@ def run(
     - `convscope filters vgg16 --all`
     """
     from convscope.cli.pictures import check_place, place, report, targets
+    from convscope.cli.spared import spare_inputs
 
     if not json:
         check_place(output, place(model, "filters"))
@@ -92,6 +93,7 @@ def run(
         )
         return
     files = targets([op.name for op in chosen], output, place(model, "filters"))
+    spare_inputs(files.values(), model, weights)
     written: list[Path] = []
     for number, op in enumerate(chosen, 1):
         with step(f"drawing {op.name} ({number} of {len(chosen)})"):

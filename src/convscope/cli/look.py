@@ -76,12 +76,14 @@ def run(
     - `convscope look`
     - `convscope look photo.jpg --model resnet18 -o report.html`
     """
+    from convscope.cli.spared import spare_inputs
     from convscope.exhibits.files import check_writable
 
     target = output or Path(f"{_stem(image)}-{_stem(model)}.html")
     for path in (target, scene):
         if path is not None:
             check_writable(path)
+    spare_inputs((target, scene), image, model, weights)
     from convscope.data import load_image
 
     picture = load_image(image)

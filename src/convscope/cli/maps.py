@@ -21,7 +21,7 @@ from convscope.cli.options import (
     record,
     step,
 )
-from convscope.errors import MissingExtraError, UsageError
+from convscope.errors import MissingExtraError, TraceError, UsageError
 
 if TYPE_CHECKING:
     from convscope.tracing import Op, Trace
@@ -97,9 +97,11 @@ def run(
     - `convscope maps resnet18 photo.jpg --all`
     """
     from convscope.cli.pictures import check_place, place, report, targets
+    from convscope.cli.spared import spare_inputs
 
     if not json:
         check_place(output, place(model, "maps"))
+        spare_inputs([output], image, model, weights)
     from convscope.data import load_image
 
     picture = load_image(image)
@@ -122,7 +124,13 @@ def run(
             }
         )
         return
+    if not chosen:
+        raise TraceError(
+            f"{loaded.card.name} has nothing to draw: none of its layers gives a map or a vector",
+            hint="`convscope layers MODEL` shows the shape of every layer.",
+        )
     files = targets(list(chosen), output, place(model, "maps"))
+    spare_inputs(files.values(), image, model, weights)
     written: list[Path] = []
     for number, (name, op) in enumerate(chosen.items(), 1):
         with step(f"drawing {name} ({number} of {len(chosen)})"):

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from convscope.cli.options import say
+from convscope.data.names import printable
 
 if TYPE_CHECKING:
     from convscope.models import Card
@@ -64,6 +65,8 @@ def lay_out(
     >>> lay_out([["layer1.0.conv1", "9"], ["fc", "100"]], right=[1], most={0: 4})
     ['layer1.0.conv1', '        9', 'fc    100']
     """
+    # A line break within a name would break the table.
+    rows = [[printable(cell) for cell in row] for row in rows]
     flush = set(right)
     widths = [
         min(max((cells(row[i]) for row in rows), default=0), most.get(i, 1 << 30))
