@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import convscope
 from convscope.exhibits.report import write_report
 from convscope.raster.colormaps import table
 from viewer.browser import Page, new_page
@@ -96,6 +97,39 @@ def test_branches_and_additions_are_drawn_as_lanes(sight: Page) -> None:
     assert {name for name, at in lanes.items() if at != main} == {"layer1.0.downsample"}
     assert sight.text('.row[data-name="layer1.0.add"] .dot') == "+"
     assert sight.count('.row[data-name="layer1.0.add"] .dot.join') == 1
+
+
+def test_hundreds_of_waiting_values_leave_room_for_the_names(page: Page, tmp_path: Path) -> None:
+    """A detection model's boxes and scores wait long to be joined; their lines share what room there is."""
+    torch = pytest.importorskip("torch")
+
+    class Waiting(torch.nn.Module):  # type: ignore[name-defined, misc]
+        def forward(self, x: Any) -> Any:
+            used = [x[:, i % 3] * i for i in range(300)]
+            return sum(value.mean() for value in reversed(used)) + sum(value.sum() for value in used)
+
+    trace = convscope.trace(Waiting(), torch.ones(1, 3, 4, 4))
+    page.open(write_report(convscope.make_scene(trace), tmp_path / "waiting.html"))
+    for width, height in ((1440, 900), (400, 800)):
+        page.resize(width, height)
+        name = page.get("root.querySelector('.row.op .name').getBoundingClientRect()")
+        assert 0 < name["left"] < name["right"] < width
+        assert page.get("document.documentElement.scrollWidth") <= width
+    page.resize(1440, 900)
+    assert page.complaints() == []
+
+
+def test_scores_that_are_not_finite_are_not_called_no_scores(page: Page, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 5))
+    torch.nn.init.constant_(net[1].bias, float("nan"))
+    page.open(
+        write_report(
+            convscope.make_scene(convscope.trace(net, torch.ones(1, 3, 2, 2))), tmp_path / "nan.html"
+        )
+    )
+    assert "not finite numbers, so no class can be named" in page.text(".answers")
+    assert "not a list of classes" not in page.text(".answers")
 
 
 def test_a_row_shows_all_channels_of_its_layer(sight: Page, scene: SyntheticScene) -> None:

@@ -11,6 +11,7 @@ const THUMBS = 8;
 /** In canvas pixels, of which the page shows two as one. */
 const THUMB_SIDE = 56;
 const THUMB_GAP = 6;
+const MOST_LANES = 16;
 
 /** Module types that say nothing of what they hold. */
 const CONTAINERS = new Set(["Sequential", "ModuleList", "ModuleDict", "BlockList"]);
