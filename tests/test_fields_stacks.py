@@ -230,6 +230,22 @@ def test_a_weight_made_of_parameters_alone_does_not_spoil_the_field() -> None:
     assert field_box(trace.ops, trace.ops[-1].index, 0, 3) == Box(0, 2, 2, 5)
 
 
+def test_what_batch_norm_is_given_is_a_map_whatever_made_it() -> None:
+    """Window attention ends in a reshape that no rule can follow; the norm after it knows its channels."""
+    norm = nn.BatchNorm2d(4).eval()
+
+    def mixed(x: Tensor) -> Tensor:
+        return norm(x.flatten(1).flip(1).reshape(1, 4, 3, 5))
+
+    net = Function(mixed)
+    net.norm = norm
+    trace = convscope.trace(net, torch.rand(1, 3, 4, 5))
+    op = trace.op("norm")
+    assert (op.spatial, op.field) == ((2, 3), None)
+    assert field_box(trace.ops, op.index, 2, 4) == Box(0, 0, 4, 5)
+    assert trace.value_of("norm", channel=3, at=(2, 4)).agrees
+
+
 def test_a_cell_outside_the_map_is_refused() -> None:
     trace = convscope.trace(nn.Sequential(nn.Conv2d(1, 1, 3), nn.Flatten()), torch.rand(1, 1, 6, 5))
     with pytest.raises(UsageError, match=r"`0` has rows 0 to 3 and columns 0 to 2; got \(4, 0\)"):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import convscope
-from convscope.errors import TraceError
+from convscope.errors import TraceError, UsageError
 from convscope.models import Card, Model, load_model
 from tracing_oracles import (
     Fingerprint,
@@ -183,6 +183,14 @@ def answering(output: Any, categories: tuple[str, ...] = ()) -> convscope.Trace:
 
 
 LOGITS = torch.tensor([[1.0, 3.0, 2.0, 3.0], [9.0, 0.0, 0.0, 0.0]])
+
+
+def test_no_prediction_of_an_empty_batch_or_fewer_than_one() -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(12, 5))
+    with pytest.raises(TraceError, match="the batch is empty"):
+        convscope.trace(net, torch.zeros(0, 3, 2, 2)).predictions()
+    with pytest.raises(UsageError, match="`count` must be at least 1; got -1"):
+        convscope.trace(net, torch.zeros(1, 3, 2, 2)).predictions(-1)
 
 
 @pytest.mark.parametrize(

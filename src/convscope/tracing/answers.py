@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from convscope.errors import TraceError
+from convscope.errors import TraceError, UsageError
 
 
 @dataclass(frozen=True)
@@ -56,14 +56,20 @@ def predict(logits: Tensor, categories: Sequence[str], count: int) -> list[Predi
     Raises
     ------
     TraceError
-        If the scores hold NaN or infinity: no class can be named then.
+        If the scores hold NaN or infinity, or the batch is empty: no class can be named then.
+    UsageError
+        If ``count`` is below 1.
     """
+    if count < 1:
+        raise UsageError(f"`count` must be at least 1; got {count}")
+    if not len(logits):
+        raise TraceError("the batch is empty, so there is nothing to predict")
     row = logits[0].detach().double().cpu()
     bad = int((~torch.isfinite(row)).sum())
     if bad:
         raise TraceError(
             f"{bad} of the {len(row)} class scores are not finite (NaN, infinity), so no class can be named",
-            hint="Check the weights and the input for NaN: `convscope layers` shows where they begin.",
+            hint="Check the weights and the input for NaN: `convscope look` marks where they begin.",
         )
     probabilities = row.softmax(0)
     order = torch.sort(probabilities, descending=True, stable=True).indices[:count].tolist()

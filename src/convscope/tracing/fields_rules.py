@@ -165,6 +165,9 @@ def batch_norm(call: Call) -> Reach:
     )
     main = call.main()
     axes = call.axes[main] if main is not None else None
+    if axes is None and len(call.shape) == 4:
+        # Channels come second by definition, so what a reshape gave it is a map again.
+        return only(call, (2, 3), ALL)
     return only(call, axes, ALL if uses_map or axes is None else (SAME, SAME))
 
 
