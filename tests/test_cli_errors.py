@@ -333,6 +333,8 @@ def test_hostile_names_are_shown_harmless_and_get_a_report(run, name):
 def _start(
     *words: str, code: str = "from convscope.cli import main; main()", **options: object
 ) -> subprocess.Popen:
+    # Where the tests run in the background, the shell may have them ignore SIGINT: not so a person's terminal.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + code
     return subprocess.Popen(
         [sys.executable, "-c", code, *words],
         stdout=subprocess.PIPE,

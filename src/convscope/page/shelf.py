@@ -9,6 +9,7 @@ import shutil
 import tempfile
 from collections import OrderedDict
 from threading import Lock
+from weakref import finalize
 
 from convscope.page.answers import PageError
 
@@ -18,6 +19,8 @@ class Parcel:
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the parcel
+        # A parcel nobody holds any more gives its space back, closed or not.
+        finalize(self, self._file.close)
         self._lock = Lock()
         self.parts: dict[str, tuple[int, int]] = {}
         self.size = 0
