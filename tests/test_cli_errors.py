@@ -333,7 +333,7 @@ def test_hostile_names_are_shown_harmless_and_get_a_report(run, name):
 def _start(
     *words: str, code: str = "from convscope.cli import main; main()", **options: object
 ) -> subprocess.Popen:
-    # Where the tests run in the background, the shell may have them ignore SIGINT: not so a person's terminal.
+    # A shell may have told tests in the background to ignore SIGINT; a terminal never does.
     code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n" + code
     return subprocess.Popen(
         [sys.executable, "-c", code, *words],
