@@ -266,3 +266,17 @@ def test_timm_models_hold_what_they_really_computed(name: str) -> None:
     assert check_leaves(trace, calls) > 20
     check_graph(trace)
     replay(trace)
+
+
+def test_the_strongest_cell_is_found_in_channels_last_layers_too() -> None:
+    class Last(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.permute(0, 2, 3, 1) * 2
+
+    picture = torch.zeros(1, 3, 4, 5)
+    picture[0, 2, 1, 3] = -7.0
+    trace = convscope.trace(Last(), picture)
+    found = trace.value_of("mul", channel=2)
+    assert found.cell.at == (1, 3)
+    assert found.value == -14.0
+    assert found.agrees

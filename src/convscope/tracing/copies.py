@@ -24,7 +24,8 @@ class Copies:
     tensor([1., 1.])
     """
 
-    def __init__(self, tensors: list[Tensor]) -> None:
+    def __init__(self, tensors: list[Tensor], names: list[str] | None = None) -> None:
+        self._keys = dict(zip(names, map(id, tensors), strict=True)) if names else {}
         groups: dict[tuple[torch.dtype, torch.device], list[Tensor]] = {}
         self._single: dict[int, Tensor] = {}
         self._places: dict[int, tuple[Tensor, int, torch.Size]] = {}
@@ -51,6 +52,14 @@ class Copies:
     def get(self, tensor: Tensor) -> Tensor:
         """The values ``tensor`` had."""
         return self.at(id(tensor))
+
+    def has_name(self, name: str | None) -> bool:
+        """Whether there is a copy under this name."""
+        return name in self._keys
+
+    def named(self, name: str) -> Tensor:
+        """The values of the tensor called ``name``."""
+        return self.at(self._keys[name])
 
     def at(self, key: int) -> Tensor:
         """The values of the tensor whose ``id`` is ``key``."""

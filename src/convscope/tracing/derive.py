@@ -19,9 +19,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from convscope.errors import TraceError
+from convscope.tracing.copies import Copies
 from convscope.tracing.events import Event, Kept, Slot
+from convscope.tracing.guard import ModelGuard
 
-Lookup = Callable[[str], Callable[[], Tensor] | None]
 # Comparing, clamping and rounding once give the same bits by the rules of floating point, batch
 # norm by how it is written: that is held against a witness.
 _WITNESSED = frozenset({"batch_norm"})
@@ -33,18 +34,18 @@ _FLOATS = frozenset({torch.float32, torch.float64, torch.bfloat16, torch.float16
 class Derived:
     """A value computed again when first asked for, from what was kept of its inputs."""
 
-    __slots__ = ("_function", "_inputs", "_name", "_tensor", "_witness", "alias", "version")
+    __slots__ = (
+        "_args", "_copies", "_inputs", "_kind", "_kwargs", "_tensor", "_witness", "alias", "name", "version",
+    )  # fmt: skip
 
     def __init__(
-        self,
-        name: str,
-        function: Callable[..., Tensor],
-        inputs: Sequence[Kept | Derived],
-        witness: Tensor | None,
+        self, event: Event, inputs: Sequence[Kept | Derived], copies: Copies, witness: Tensor | None
     ) -> None:
-        self._name = name
-        self._function = function
-        self._inputs = tuple(inputs)
+        # Not the event itself: it holds this value, and a circle would outlive the trace.
+        self._kind, self.name = event.kind, event.name
+        self._args, self._kwargs = event.args, event.kwargs
+        self._inputs = inputs
+        self._copies = copies
         self._witness = witness
         self._tensor: Tensor | None = None
         self.alias = False
@@ -77,18 +78,19 @@ class Derived:
             return
         if not all(v.untouched for v in self._inputs):
             raise TraceError(
-                f"a recorded value was written into, so that `{self._name}`, which is computed from it when "
+                f"a recorded value was written into, so that `{self.name}`, which is computed from it when "
                 "asked for, is lost",
                 hint="Clone a value before changing it: trace[...].value.clone().",
             )
         # Wherever it is first asked for, it must be a tensor that can be used anywhere.
         plain = torch.inference_mode(False)
         with plain, torch.no_grad(), torch._C.DisableTorchFunction():
-            found = self._function(*(v.tensor for v in self._inputs))
+            again = _FUNCTIONS[self._kind](self._args, self._kwargs, self._copies)
+            found = again(*(v.tensor for v in self._inputs))
             right = self._witness is None or _same(witness(found), self._witness)
         if not right:
             raise TraceError(
-                f"`{self._name}` could not be computed again exactly as the network computed it",
+                f"`{self.name}` could not be computed again exactly as the network computed it",
                 hint="Was a value of the trace written into? Clone it first: trace[...].value.clone().",
             )
         self._tensor = found
@@ -98,9 +100,11 @@ class Derived:
 def witness(tensor: Tensor) -> Tensor:
     """Some cells of a value, spread over its channels, from the middle of the maps."""
     if tensor.ndim == 4:
-        channels = tensor.shape[1]
+        _, channels, rows, columns = tensor.shape
+        _, by_channel, by_row, by_column = tensor.stride()
         step = channels // _WITNESSES or 1
-        return tensor[0, ::step, tensor.shape[2] // 2, tensor.shape[3] // 2].clone()
+        middle = tensor.storage_offset() + rows // 2 * by_row + columns // 2 * by_column
+        return tensor.as_strided((-(-channels // step),), (step * by_channel,), middle).clone()
     for axis in range(tensor.ndim - 1, 1, -1):
         tensor = tensor.select(axis, tensor.shape[axis] // 2)
     return tensor.clone()
@@ -110,98 +114,97 @@ def _same(a: Tensor, b: Tensor) -> bool:
     return a.dtype == b.dtype and bool(((a == b) | (a.isnan() & b.isnan())).all())
 
 
-def derive(event: Event, tensor: Tensor, parameter: Lookup) -> Derived | None:
+def derive(event: Event, tensor: Tensor, guard: ModelGuard) -> Derived | None:
     """A way to compute an event's output again, or ``None`` where it must be kept.
 
-    ``parameter`` gives a way to a copy of a parameter or buffer by name, if there is one.
+    Only what must be known now is looked at now; the rest waits until the value is asked for.
     """
-    rule = _RULES.get(event.kind)
-    if rule is None or not tensor.is_cpu or tensor.dtype not in _FLOATS or not tensor.numel():
+    inputs_of = _INPUTS.get(event.kind)
+    if inputs_of is None or not tensor.is_cpu or tensor.dtype not in _FLOATS or not tensor.numel():
         return None
     if torch.is_autocast_enabled("cpu") or tensor.layout is not torch.strided:
         return None
-    found = rule(event, parameter)
-    if found is None:
+    slots = inputs_of(event.args, event.kwargs, guard)
+    if slots is None or slots[0].shape != tensor.shape:
         return None
-    function, slots = found
     inputs = []
     for slot in slots:
-        stored = _stored(slot)
-        if stored is None or slot.event is None or slot.event.outputs[slot.output][1] != tensor.dtype:
+        source = slot.event
+        stored = source.values[slot.output] if source and slot.output < len(source.values) else None
+        if source is None or stored is None or source.outputs[slot.output][1] != tensor.dtype:
             return None
         inputs.append(stored)
-    if slots[0].shape != tensor.shape:
+    return Derived(event, inputs, guard.copies, witness(tensor) if event.kind in _WITNESSED else None)
+
+
+_Args = tuple[Any, ...]
+_Kwargs = dict[str, Any]
+_Again = Callable[..., Tensor]
+_NUMBERS = ("running_mean", "running_var", "weight", "bias")
+
+
+def _argument(args: _Args, kwargs: _Kwargs, position: int, name: str, default: Any = None) -> Any:
+    return args[position] if len(args) > position else kwargs.get(name, default)
+
+
+def _one_input(args: _Args, kwargs: _Kwargs, guard: ModelGuard) -> list[Slot] | None:
+    slot = _argument(args, kwargs, 0, "input")
+    return [slot] if isinstance(slot, Slot) and "out" not in kwargs else None
+
+
+def _two_inputs(args: _Args, kwargs: _Kwargs, guard: ModelGuard) -> list[Slot] | None:
+    if len(args) != 2 or kwargs or not isinstance(args[0], Slot) or not isinstance(args[1], Slot):
         return None
-    return Derived(event.name, function, inputs, witness(tensor) if event.kind in _WITNESSED else None)
+    return [args[0], args[1]] if args[0].shape == args[1].shape else None
 
 
-def _stored(slot: Slot) -> Kept | Derived | None:
-    if slot.event is None or slot.output >= len(slot.event.values):
+def _normalized(args: _Args, kwargs: _Kwargs, guard: ModelGuard) -> list[Slot] | None:
+    if _argument(args, kwargs, 5, "training", False):
         return None
-    return slot.event.values[slot.output]
-
-
-_Found = tuple[Callable[..., Tensor], list[Slot]] | None
-
-
-def _argument(event: Event, position: int, name: str, default: Any = None) -> Any:
-    if name in event.kwargs:
-        return event.kwargs[name]
-    return event.args[position] if len(event.args) > position else default
-
-
-def _one(event: Event) -> Slot | None:
-    slot = _argument(event, 0, "input")
-    return slot if isinstance(slot, Slot) else None
-
-
-def _relu(event: Event, parameter: Lookup) -> _Found:
-    slot = _one(event)
-    return (torch.relu, [slot]) if slot is not None and "out" not in event.kwargs else None
-
-
-def _relu6(event: Event, parameter: Lookup) -> _Found:
-    slot = _one(event)
-    return (F.relu6, [slot]) if slot is not None else None
-
-
-def _hardtanh(event: Event, parameter: Lookup) -> _Found:
-    slot, low, high = _one(event), _argument(event, 1, "min_val", -1.0), _argument(event, 2, "max_val", 1.0)
-    return (lambda x: F.hardtanh(x, low, high), [slot]) if slot is not None else None
-
-
-def _add(event: Event, parameter: Lookup) -> _Found:
-    left, right = _argument(event, 0, "input"), _argument(event, 1, "other")
-    plain = len(event.args) == 2 and not event.kwargs
-    if plain and isinstance(left, Slot) and isinstance(right, Slot) and left.shape == right.shape:
-        return torch.add, [left, right]
-    return None
-
-
-def _batch_norm(event: Event, parameter: Lookup) -> _Found:
-    slot = _one(event)
-    names = ("running_mean", "running_var", "weight", "bias")
-    given = [_argument(event, i + 1, name) for i, name in enumerate(names)]
-    if slot is None or _argument(event, 5, "training", False):
+    given = [*args[1:5], *(kwargs[name] for name in _NUMBERS[max(0, len(args) - 1) :] if name in kwargs)]
+    if len(given) < 2 or given[0] is None or given[1] is None:
         return None
-    numbers: list[Callable[[], Tensor] | None] = []
-    for value in given:
-        copy = parameter(value.parameter) if isinstance(value, Slot) and value.parameter is not None else None
-        if value is not None and copy is None:
+    for number in given:
+        if number is not None and not (isinstance(number, Slot) and guard.has_copy(number.parameter)):
             return None
-        numbers.append(copy)
-    if numbers[0] is None or numbers[1] is None:
-        return None
-    eps = _argument(event, 7, "eps", 1e-5)
-
-    def again(x: Tensor) -> Tensor:
-        mean, variance, weight, bias = (number() if number is not None else None for number in numbers)
-        return F.batch_norm(x, mean, variance, weight, bias, False, 0.0, eps)
-
-    return again, [slot]
+    return _one_input(args, kwargs, guard)
 
 
-_RULES: dict[str, Callable[[Event, Lookup], _Found]] = {
+def _relu(args: _Args, kwargs: _Kwargs, copies: Copies) -> _Again:
+    return torch.relu
+
+
+def _relu6(args: _Args, kwargs: _Kwargs, copies: Copies) -> _Again:
+    return F.relu6
+
+
+def _hardtanh(args: _Args, kwargs: _Kwargs, copies: Copies) -> _Again:
+    low, high = _argument(args, kwargs, 1, "min_val", -1.0), _argument(args, kwargs, 2, "max_val", 1.0)
+    return lambda x: F.hardtanh(x, low, high)
+
+
+def _add(args: _Args, kwargs: _Kwargs, copies: Copies) -> _Again:
+    return torch.add
+
+
+def _batch_norm(args: _Args, kwargs: _Kwargs, copies: Copies) -> _Again:
+    numbers = []
+    for place, name in enumerate(_NUMBERS, 1):
+        slot = _argument(args, kwargs, place, name)
+        numbers.append(None if slot is None else copies.named(slot.parameter))
+    mean, variance, weight, bias = numbers
+    eps = _argument(args, kwargs, 7, "eps", 1e-5)
+    return lambda x: F.batch_norm(x, mean, variance, weight, bias, False, 0.0, eps)
+
+
+_INPUTS: dict[str, Callable[[_Args, _Kwargs, ModelGuard], list[Slot] | None]] = {
+    "add": _two_inputs,
+    "batch_norm": _normalized,
+    "hardtanh": _one_input,
+    "relu": _one_input,
+    "relu6": _one_input,
+}
+_FUNCTIONS: dict[str, Callable[[_Args, _Kwargs, Copies], _Again]] = {
     "add": _add,
     "batch_norm": _batch_norm,
     "hardtanh": _hardtanh,

@@ -69,18 +69,19 @@ class Event:
     """
 
     __slots__ = (
-        "args", "call", "extra", "function", "index", "kind", "kwargs", "module", "name", "outputs", "path",
-        "plan", "seconds", "values",
+        "args", "call", "caller", "extra", "function", "index", "kind", "kwargs", "module", "name",
+        "outputs", "path", "plan", "seconds", "values",
     )  # fmt: skip
 
-    def __init__(self, index: int, name: str, plan: Plan, path: str, call: str, module: Any) -> None:
+    def __init__(self, index: int, name: str, plan: Plan, path: str, caller: Call | None) -> None:
         self.index = index
         self.name = name
         self.plan = plan
         self.kind = plan.kind
         self.path = path
-        self.call = call
-        self.module = module
+        self.caller = caller
+        self.call = caller.name if caller is not None else ""
+        self.module: Any = caller.module if caller is not None else None
         self.function: Any = None
         self.args: tuple[Any, ...] = ()
         self.kwargs: dict[str, Any] = {}

@@ -10,8 +10,7 @@ from __future__ import annotations
 import random
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from operator import is_, itemgetter
 from types import TracebackType
 from typing import Any
@@ -52,6 +51,13 @@ _OWN_KEYS = frozenset(nn.Module().__dict__)
 _HOOK_KEYS = tuple(
     k for k, v in nn.Module().__dict__.items() if isinstance(v, OrderedDict) and k not in _TABLES
 )
+# What torch's own layers hold besides: numbers, pairs and names, never anything that can be changed in place.
+_SETTINGS = frozenset(
+    """in_channels out_channels kernel_size stride padding dilation transposed output_padding groups
+    padding_mode
+    num_features eps momentum affine track_running_stats inplace ceil_mode return_indices output_size p
+    in_features out_features""".split()
+)
 _hooks_of = itemgetter(*_HOOK_KEYS)
 _Table = dict[str, Any]
 _Content = list[tuple[Any, Any]]
@@ -71,9 +77,8 @@ class ModelGuard:
         self.training = training
         self.modules: list[tuple[str, nn.Module]] = []
         self.tensors: dict[int, str] = {}
-        self._copies = Copies([])
+        self.copies = Copies([])
         self._written: dict[int, Tensor] = {}
-        self._by_name: dict[str, Tensor] = {}
         self._storages: dict[int, list[Tensor]] | None = None
         self._owned: set[int] | None = None
 
@@ -86,6 +91,7 @@ class ModelGuard:
         self._held: list[Tensor] = []
         self._random = _random_state()
         small: list[Tensor] = []
+        names: list[str] = []
         for path, module in self.modules:
             attributes = module.__dict__
             tables = [(table, table.copy()) for name in _TABLES if (table := attributes[name])]
@@ -94,12 +100,14 @@ class ModelGuard:
             for key, tensor in module._parameters.items():
                 if self._add(prefix + key, tensor) and tensor is not None and tensor.ndim <= 1:
                     small.append(tensor)
+                    names.append(prefix + key)
             for key, buffer in module._buffers.items():
                 if self._add(prefix + key, buffer) and buffer is not None:
                     small.append(buffer)
+                    names.append(prefix + key)
             self._note_contents(attributes)
         with torch.no_grad():
-            self._copies = Copies(small)
+            self.copies = Copies(small, names)
             self._contents += [(tensor, tensor.detach().clone()) for tensor in self._loose]
         if not self.training:
             for _, module in self.modules:
@@ -116,7 +124,7 @@ class ModelGuard:
 
     def _note_contents(self, attributes: _Table) -> None:
         """Copies of a module's own lists, dicts and sets, its hooks, and its loose tensors."""
-        for key in attributes.keys() - _OWN_KEYS:
+        for key in attributes.keys() - _OWN_KEYS - _SETTINGS:
             value = attributes[key]
             kind = type(value)
             if kind in _PLAIN:
@@ -137,33 +145,39 @@ class ModelGuard:
     def owned(self) -> set[int]:
         """Where the memory begins of every tensor the model held before the pass."""
         if self._owned is None:
-            tensors = [*(tensor for tensor, _, _ in self._versions), *self._loose, *self._held]
-            self._owned = {t.untyped_storage().data_ptr() for t in tensors if t.layout is torch.strided}
+            loose = {
+                t.untyped_storage().data_ptr()
+                for t in (*self._loose, *self._held)
+                if t.layout is torch.strided
+            }
+            self._owned = loose | self._by_storage().keys()
         return self._owned
 
     def all_named(self) -> Iterator[tuple[str, Tensor]]:
         """Every parameter and buffer with its qualified name."""
         return ((self.tensors[id(tensor)], tensor) for tensor, _, _ in self._versions)
 
-    def copy_of(self, name: str) -> Callable[[], Tensor] | None:
-        """A way to the values a small parameter or buffer has had all along, if it was not written into."""
-        if not self._by_name:
-            self._by_name = dict(self.all_named())
-        tensor = self._by_name[name]
-        if tensor not in self._copies or id(tensor) in self._written:
-            return None
-        return partial(self._copies.at, id(tensor))
+    def has_copy(self, name: str | None) -> bool:
+        """Whether ``copies`` holds the values a parameter or buffer has had all along until now."""
+        if not self.copies.has_name(name):
+            return False
+        return not self._written or all(self.tensors[key] != name for key in self._written)
 
-    def before_write(self, storage: int) -> None:
-        """Keep the values of the parameters and buffers that live in ``storage``."""
+    def _by_storage(self) -> dict[int, list[Tensor]]:
         if self._storages is None:
             self._storages = {}
             for tensor, _, _ in self._versions:
                 if tensor.layout is torch.strided:
                     self._storages.setdefault(tensor.untyped_storage().data_ptr(), []).append(tensor)
-        for tensor in self._storages.pop(storage, ()):
+        return self._storages
+
+    def before_write(self, storage: int) -> None:
+        """Keep the values of the parameters and buffers that live in ``storage``."""
+        for tensor in self._by_storage().get(storage, ()):
+            if id(tensor) in self._written:
+                continue
             self._written[id(tensor)] = (
-                self._copies.get(tensor) if tensor in self._copies else tensor.detach().clone()
+                self.copies.get(tensor) if tensor in self.copies else tensor.detach().clone()
             )
 
     def __exit__(
@@ -197,8 +211,8 @@ class ModelGuard:
 
     def _give_back(self, tensor: Tensor) -> None:
         original = self._written.get(id(tensor))
-        if original is None and tensor in self._copies:
-            original = self._copies.get(tensor)
+        if original is None and tensor in self.copies:
+            original = self.copies.get(tensor)
         if original is not None:
             with torch.no_grad():
                 tensor.data.copy_(original)

@@ -33,6 +33,11 @@ class Observer:
         """Whether ``on_call`` is to be called; by default if the class has one of its own."""
         return type(self).on_call is not Observer.on_call
 
+    @property
+    def wants_names(self) -> bool:
+        """Whether names are looked at during the pass; those who do not need them save it time."""
+        return True
+
     def start(self, recorder: Recorder) -> None:
         """Forget earlier passes; called before the model runs."""
 
@@ -82,6 +87,11 @@ class Keep(Observer):
     @property
     def watches_calls(self) -> bool:
         """Only where names are given: otherwise every op is kept, and a module's output is an op's."""
+        return self._names is not None
+
+    @property
+    def wants_names(self) -> bool:
+        """Only where names are given."""
         return self._names is not None
 
     def start(self, recorder: Recorder) -> None:

@@ -109,6 +109,7 @@ def record(
         except (Exception, SystemExit) as error:
             raise _forward_error(recorder, error) from error
         seconds = perf_counter() - began
+        recorder.name_all()
         stale = recorder.memory.stale()
         recorder.memory.let_go(tensors_in(output))
         for observer in observers:
@@ -157,6 +158,7 @@ def _input_names(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[tuple
 
 
 def _forward_error(recorder: Recorder, error: BaseException) -> ForwardError:
+    recorder.name_all()
     where = recorder.failed_in or "the model"
     ops = [e for e in recorder.events if e.kind != "input"]
     inputs = ", ".join("×".join(map(str, e.outputs[0][0])) for e in recorder.events if e.kind == "input")

@@ -28,7 +28,7 @@ from convscope.tracing.events import Call, Event, Kept, Slot
 from convscope.tracing.guard import ModelGuard
 from convscope.tracing.labels import Labels
 from convscope.tracing.memory import Memory, layout_of, overlap, storage_of
-from convscope.tracing.observers import Observer
+from convscope.tracing.observers import Keep, Observer
 from convscope.tracing.plan import KEEP_IF_UNCHANGED, Plan, make_plan, tensors_in
 
 # With a mode active these would take another path through the code than they take unwatched
@@ -54,6 +54,9 @@ class Recorder(TorchFunctionMode):
         self.model = model
         self.observers = list(observers)
         self.guard = guard
+        # Names are wanted during the pass only by those who choose by name; else they wait until after it.
+        self._named = any(o.wants_names for o in self.observers)
+        self._only_keep = len(self.observers) == 1 and type(self.observers[0]) is Keep and not self._named
         self._watching_calls = [o for o in self.observers if o.watches_calls]
         self._stoppers = [o for o in self.observers if type(o).done is not Observer.done]
         self.memory = Memory(guard, careful=careful)
@@ -112,7 +115,7 @@ class Recorder(TorchFunctionMode):
         path = self._paths.get(id(module))
         if path is None or get_ident() != self._thread:
             return
-        name, number = self._labels.call(path)
+        name, number = self._labels.call(path) if self._named else (path, 0)
         call = Call(name, path, number, module, len(self.events), leaf=not module._modules)
         self._stack.append(call)
         self.calls.append(call)
@@ -156,7 +159,8 @@ class Recorder(TorchFunctionMode):
             call = stack.pop()
             call.last = len(self.events)
             call.outputs.append((found[1], found[2]))
-            self._name_output(call)
+            if self._named:
+                self._name_output(call)
             self.failed_in = ""
             return None
         return self._after_module(module, args, output)
@@ -199,7 +203,7 @@ class Recorder(TorchFunctionMode):
                     tensor = replaced = self._replaced(call.name, tensor, change, source)
                     call.outputs[number] = source = self._source(tensor) or source
                     call.last = len(self.events)
-        if call.outputs:
+        if call.outputs and self._named:
             self._name_output(call)
         self._stop_if_done()
         return replaced
@@ -234,19 +238,34 @@ class Recorder(TorchFunctionMode):
         began = perf_counter()
         result = function(*args, **kwargs)
         seconds = perf_counter() - began
-        outputs = [result] if isinstance(result, Tensor) else list(tensors_in(result))
-        for tensor in written:
-            if id(tensor) not in self._parameters and not any(tensor is t for t in outputs):
-                outputs.append(tensor)
-        if not outputs:
-            self._note_reads((*args, *kwargs.values()))
-            return result
-        if not written and _nothing_new(outputs, args, kwargs) and plan.kind not in KEEP_IF_UNCHANGED:
-            return result
-        event = self._new_event(plan)
-        event.function, event.args, event.kwargs, event.seconds = function, slots, keyword_slots, seconds
-        for tensor in written:
-            outputs += self._also_written(tensor, event, outputs)
+        single = isinstance(result, Tensor)
+        if single and not written:
+            # What nearly every call comes to, in few steps.
+            if result is (args[0] if args else None) and plan.kind not in KEEP_IF_UNCHANGED:
+                return result
+            event = self._new_event(plan)
+            event.function, event.args, event.kwargs, event.seconds = function, slots, keyword_slots, seconds
+            if self._only_keep:
+                event.outputs.append((result.shape, result.dtype))
+                self._set_source(result, event, 0)
+                self.keep_op(event, 0, result)
+                return result
+            outputs = [result]
+        else:
+            outputs = [result] if single else list(tensors_in(result))
+            for tensor in written:
+                if id(tensor) not in self._parameters and not any(tensor is t for t in outputs):
+                    outputs.append(tensor)
+            if not outputs:
+                self._note_reads((*args, *kwargs.values()))
+                return result
+            if not written and _nothing_new(outputs, args, kwargs) and plan.kind not in KEEP_IF_UNCHANGED:
+                return result
+            event = self._new_event(plan)
+            event.function, event.args, event.kwargs, event.seconds = function, slots, keyword_slots, seconds
+            for tensor in written:
+                if len(self._living.get(storage_of(tensor), ())) > 1:
+                    outputs += self._also_written(tensor, event, outputs)
         changed = self._finish(event, outputs)
         self._stop_if_done()
         if changed is None:
@@ -294,7 +313,7 @@ class Recorder(TorchFunctionMode):
     def keep_op(self, event: Event, output: int, tensor: Tensor) -> None:
         """Keep an op's output: as what it can be computed from again, where that gives the same bits."""
         if output == 0 and not self.memory.careful:
-            derived = derive(event, tensor, self.guard.copy_of)
+            derived = derive(event, tensor, self.guard)
             if derived is not None:
                 event.values.append(derived)
                 return
@@ -321,12 +340,34 @@ class Recorder(TorchFunctionMode):
         call = self._stack[-1] if self._stack else None
         path = call.path if call else ""
         if name is None:
-            name = self._labels.op(f"{path}.{plan.kind}" if path else plan.kind)
-        event = Event(
-            len(self.events), name, plan, path, call.name if call else "", call.module if call else None
-        )
+            name = self._labels.op(f"{path}.{plan.kind}" if path else plan.kind) if self._named else ""
+        event = Event(len(self.events), name, plan, path, call)
         self.events.append(event)
         return event
+
+    def name_all(self) -> None:
+        """Give names in the order things happened, where that could wait until after the pass."""
+        if not self._named:
+            self._named = True
+            began: dict[int, list[Call]] = {}
+            for call in self.calls:
+                began.setdefault(call.first, []).append(call)
+            for index in range(len(self.events) + 1):
+                for call in began.get(index, ()):
+                    call.name, call.number = self._labels.call(call.path)
+                event = self.events[index] if index < len(self.events) else None
+                if event is not None and not event.name:
+                    event.name = self._labels.op(f"{event.path}.{event.kind}" if event.path else event.kind)
+            for call in self.calls:
+                if call.outputs:
+                    self._name_output(call)
+        for event in self.events:
+            # Calls hold their outputs' events: a circle would outlive the trace.
+            event.call = event.caller.name if event.caller is not None else event.call
+            event.caller = None
+            for value in event.values:
+                if isinstance(value, Derived):
+                    value.name = event.name
 
     def _set_source(self, tensor: Tensor, event: Event, number: int) -> None:
         self._sources[id(tensor)] = (ref(tensor), event, number, Slot(tensor.shape, event, number))

@@ -190,9 +190,13 @@ class Trace:
         return explain_value(self, name, channel, at, batch=batch)
 
     def _peak(self, op: Op, channel: int, batch: int) -> tuple[int, ...] | None:
-        if op.spatial != (2, 3) or not 0 <= batch < op.shape[0] or not 0 <= channel < op.shape[1]:
+        if op.spatial is None or len(op.shape) != 4 or not 0 <= batch < op.shape[0]:
             return None
-        plane = op.value[batch, channel].detach().abs().nan_to_num(nan=float("inf"))
+        rows, columns = (axis - 1 for axis in op.spatial)
+        maps = op.value[batch].detach().permute(3 - rows - columns, rows, columns)
+        if not 0 <= channel < len(maps):
+            return None
+        plane = maps[channel].abs().nan_to_num(nan=float("inf"))
         row, column = divmod(int(plane.flatten().argmax()), plane.shape[1])
         return row, column
 
