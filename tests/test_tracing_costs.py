@@ -7,6 +7,7 @@ import sys
 import textwrap
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -280,3 +281,12 @@ def test_the_strongest_cell_is_found_in_channels_last_layers_too() -> None:
     assert found.cell.at == (1, 3)
     assert found.value == -14.0
     assert found.agrees
+
+
+@pytest.mark.parametrize(("side", "notes"), [(1, 1), (100, 1), (300, 0)])
+def test_a_picture_smaller_than_the_input_says_so(side: int, notes: int) -> None:
+    model = convscope.load_model("resnet18", weights="none")
+    trace = convscope.trace(model, np.full((side, side, 3), 128, np.uint8), keep=())
+    assert trace.picture is not None
+    assert len(trace.picture.notes) == notes
+    assert ("smaller than the model's input" in " ".join(trace.notes)) is bool(notes)

@@ -101,7 +101,7 @@ def run(
         if scene is not None:
             made.save(scene)
     broken = why_no_class(recorded)
-    notes = [*loaded.card.notes, *picture.notes]
+    notes = list(recorded.notes)
     answers = [] if broken else made.manifest["predictions"]
     if json:
         print_json(

@@ -112,7 +112,7 @@ def run(
     with step(f"running {model}"):
         recorded = record(loaded, picture)
     chosen = _layers(recorded, layers, all_layers)
-    notes = [*loaded.card.notes, *picture.notes]
+    notes = list(recorded.notes)
     if json:
         print_json(
             {

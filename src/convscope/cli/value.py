@@ -69,7 +69,7 @@ def run(
         print_json({"model": loaded.card.name, "weights": loaded.card.weights, **_numbers(found, terms)})
         return
     say(format_arithmetic(found, terms=terms))
-    for text in [*loaded.card.notes, *picture.notes]:
+    for text in recorded.notes:
         note(text)
 
 

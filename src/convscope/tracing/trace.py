@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,11 @@ class Trace:
     def card(self) -> Card:
         """What belongs to the model."""
         return self.model.card
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know beside the numbers: of the model, then of the picture."""
+        return (*self.card.notes, *(self.picture.notes if self.picture is not None else ()))
 
     @cached_property
     def ops(self) -> tuple[Op, ...]:
@@ -320,7 +326,19 @@ def prepare(model: Model, image: Any) -> tuple[Any, Picture | None, Geometry | N
         return _cast(image, like), None, None
     picture = image if isinstance(image, Picture) else load_image(image)
     prepared = model.card.preprocessing.apply(picture.pixels)
-    return _cast(prepared.tensor, like), picture, prepared.geometry
+    return _cast(prepared.tensor, like), _noting_enlargement(picture, prepared.geometry), prepared.geometry
+
+
+def _noting_enlargement(picture: Picture, geometry: Geometry) -> Picture:
+    """The picture, with a note where it has fewer pixels than the model looks at."""
+    if min(geometry.scale) > 0.5:
+        return picture
+    rows, columns = geometry.input_size
+    small = (
+        f"smaller than the model's input: {picture.height}×{picture.width} pixels were enlarged to fill "
+        f"{rows}×{columns}, so there is little to see"
+    )
+    return replace(picture, notes=(*picture.notes, small))
 
 
 def blank_input(model: Model) -> Tensor:
