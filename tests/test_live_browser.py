@@ -220,6 +220,12 @@ def test_a_scaled_layer_and_the_difference_to_the_net_as_it_is(page: LivePage, s
     )
     edited = rerun(seen, [Edit(ACT, None, 0.5)])
     expected = torch.softmax(edited.logits.double().flatten(), 0)
+    # The answers of the layer switched off stand there until the new ones arrive.
+    first = int(page.get("root.querySelector('.compared li').dataset.index"))
+    page.wait(
+        f"Math.abs(Number(root.querySelector('.compared li[data-index=\"{first}\"]')?.dataset.after) "
+        f"- {float(expected[first])}) < 1e-6"
+    )
     rows = page.get("[...root.querySelectorAll('.compared li')].map(line => ({...line.dataset}))")
     for row in rows:
         assert float(row["after"]) == pytest.approx(float(expected[int(row["index"])]), abs=1e-6)

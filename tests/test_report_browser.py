@@ -542,6 +542,7 @@ def test_a_damaged_report_says_so(page: Page, tmp_path: Path) -> None:
 def test_layers_left_out_and_scenes_without_answers_are_said(page: Page, tmp_path: Path) -> None:
     scene = synthetic_scene(width=0.0625, with_maps=False)
     scene.manifest["predictions"] = []
+    scene.manifest["softmax_of"] = None
     page.open(write_report(scene, tmp_path / "small.html"), "#layer=conv1")
     assert "left out of this report" in page.text(".glass .readout")
     assert "there is no answer to show" in page.text(".answers")

@@ -9,7 +9,8 @@ import pytest
 
 CODE = """
 import resource, torch, convscope
-model = convscope.load_model(torch.nn.Sequential(torch.nn.Conv2d(3, 64, 3), torch.nn.ReLU(inplace=True)))
+layers = [torch.nn.Conv2d(3, 64, 3), *(torch.nn.Conv2d(64, 64, 1) for _ in range(6))]
+model = convscope.load_model(torch.nn.Sequential(*layers))
 batch = torch.zeros(1, 3, 256, 256)
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -28,5 +29,7 @@ def test_a_second_trace_takes_no_new_pages_from_the_system() -> None:
         )
         return int(done.stdout)
 
-    assert pages("1") < 1000
-    assert pages("0") > 3500  # 64 channels of 254 x 254 float32 are 4,000 pages
+    # Seven times 64 channels of 254 x 254 float32 are 28,000 pages, which glibc alone may give back.
+    kept = pages("1")
+    assert kept < 1000
+    assert kept <= pages("0") + 1000
