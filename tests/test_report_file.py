@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from convscope import files
 from convscope.errors import OutputError
-from convscope.exhibits import files, report_data
+from convscope.exhibits import report_data
 from convscope.exhibits.report import report_bytes, write_report
 from convscope.exhibits.report_coding import finer, from_residuals, planes_decoded, statistics_decoded
 from convscope.exhibits.report_data import escaped_json

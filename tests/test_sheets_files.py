@@ -14,9 +14,9 @@ from typing import BinaryIO
 
 import pytest
 
+from convscope import files
 from convscope.errors import OutputError
-from convscope.exhibits import files
-from convscope.exhibits.files import atomic_write, check_writable, remove_abandoned
+from convscope.files import atomic_write, check_writable, remove_abandoned
 
 
 def test_bytes_and_writers_make_the_same_file_in_new_folders(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_a_new_file_may_be_read_as_the_umask_says(tmp_path: Path) -> None:
 
 def test_a_pipe_is_written_directly(tmp_path: Path) -> None:
     run = subprocess.run(
-        [sys.executable, "-c", "from convscope.exhibits.files import *; atomic_write('/dev/stdout', b'abc')"],
+        [sys.executable, "-c", "from convscope.files import *; atomic_write('/dev/stdout', b'abc')"],
         stdout=subprocess.PIPE,
         check=True,
     )
@@ -157,7 +157,7 @@ def test_a_killed_run_leaves_the_old_file_and_the_next_run_cleans_up(tmp_path: P
     target = tmp_path / "report.html"
     target.write_bytes(b"old")
     code = (
-        "import sys, time\nfrom convscope.exhibits.files import atomic_write\n"
+        "import sys, time\nfrom convscope.files import atomic_write\n"
         "def slow(file):\n    file.write(b'half'); file.flush(); print('ready', flush=True); time.sleep(60)\n"
         "atomic_write(sys.argv[1], slow)\n"
     )

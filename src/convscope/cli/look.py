@@ -77,7 +77,7 @@ def run(
     - `convscope look photo.jpg --model resnet18 -o report.html`
     """
     from convscope.cli.spared import spare_inputs
-    from convscope.exhibits.files import check_writable
+    from convscope.files import check_writable
 
     target = output or Path(f"{_stem(image)}-{_stem(model)}.html")
     for path in (target, scene):

@@ -28,7 +28,7 @@ def check_place(output: Path | None, folder: Path) -> None:
     OutputError
         If they cannot.
     """
-    from convscope.exhibits.files import check_writable
+    from convscope.files import check_writable
 
     if output is not None and output.suffix.lower() == ".png":
         check_writable(output)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from convscope.errors import MissingExtraError, UsageError
-from convscope.exhibits.files import atomic_write
+from convscope.files import atomic_write
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

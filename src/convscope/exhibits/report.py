@@ -15,9 +15,9 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from convscope.exhibits.files import atomic_write
 from convscope.exhibits.report_data import escaped_json, pack_scene
 from convscope.exhibits.report_modules import join_modules
+from convscope.files import atomic_write
 
 if TYPE_CHECKING:
     from convscope.scene import Scene

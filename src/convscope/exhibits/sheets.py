@@ -17,9 +17,9 @@ from PIL import Image, PngImagePlugin
 
 from convscope import raster
 from convscope.errors import UsageError
-from convscope.exhibits.files import atomic_write
 from convscope.exhibits.filters import filters_sheet
 from convscope.exhibits.frame import GAP, LABEL, framed, legend, marked, numbered
+from convscope.files import atomic_write
 
 __all__ = ["filters_sheet", "maps_sheet", "png_bytes", "save_png", "vector_picture"]
 

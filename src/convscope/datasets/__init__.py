@@ -1,0 +1,1 @@
+"""Many pictures with classes: read, split into training and test, described."""

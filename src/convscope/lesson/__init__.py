@@ -1,0 +1,1 @@
+"""Convolution itself, step by step."""
