@@ -21,7 +21,8 @@ import httpx
 _START = """
 import json, sys
 from convscope.page.run import bind, serve
-from convscope.page.settings import Bounds, GivenModel, GivenPhoto, Settings
+from convscope.desk.catalog import GivenModel
+from convscope.page.settings import Bounds, GivenPhoto, Settings
 told = json.loads(sys.argv[1])
 settings = Settings(
     models=tuple(GivenModel(spec) for spec in told["models"]),

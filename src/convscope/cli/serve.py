@@ -68,7 +68,8 @@ def run(
         model = None
     else:
         names = names[1:]
-    from convscope.page.settings import MIB, Bounds, GivenModel, GivenPhoto, Settings
+    from convscope.desk.catalog import GivenModel
+    from convscope.page.settings import MIB, Bounds, GivenPhoto, Settings
 
     if model is not None:
         _check_model(model)

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from convscope._version import __version__
-from convscope.page.answers import PageError, error_body
+from convscope.desk.answers import PageError, error_body
 from convscope.page.routes import add_routes, error_response
 from convscope.page.settings import Settings
 from convscope.page.shield import Shield

@@ -7,8 +7,9 @@ from importlib import import_module
 from typing import Any
 
 from convscope.data import Limits, load_image
-from convscope.page.answers import PageError
-from convscope.page.worker import Handler, Line
+from convscope.desk.answers import PageError
+from convscope.desk.line import Line
+from convscope.page.worker import Handler
 
 #: Longest side of the PNG a photo is shown as.
 SHOWN_SIDE = 2048

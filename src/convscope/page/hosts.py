@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from convscope.page.answers import PageError, busy
+from convscope.desk.answers import PageError, busy
 from convscope.page.frames import PREFIX, lengths, packed
 
 #: Called with the head and the blob of everything a job says before its answer.

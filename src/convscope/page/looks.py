@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from secrets import token_urlsafe
 from typing import Any
 
-from convscope.page.answers import PageError, describe, unknown
+from convscope.desk.answers import PageError, describe, unknown
 from convscope.page.hosts import WorkerHost
 from convscope.page.photos import Photos
 from convscope.page.settings import Bounds

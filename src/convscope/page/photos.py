@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from secrets import token_urlsafe
 from typing import Any
 
-from convscope.page.answers import PageError, busy, unknown
+from convscope.desk.answers import PageError, busy, unknown
 from convscope.page.hosts import WorkerHost
 from convscope.page.settings import Bounds
 from convscope.page.shelf import Parcel, Shelf

@@ -8,7 +8,7 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from convscope.page.answers import error_bytes
+from convscope.desk.answers import error_bytes
 from convscope.page.settings import Bounds
 from convscope.page.shield import HEADERS
 

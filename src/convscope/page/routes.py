@@ -11,10 +11,10 @@ from fastapi import Body, FastAPI, Path, Query, Request
 from pydantic import TypeAdapter, ValidationError
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from convscope.page.answers import PageError
+from convscope.desk.answers import PageError
+from convscope.desk.sample_photos import read_sample, sample_names
 from convscope.page.bodies import AttributionBody, BoxBody, LookBody, SampleBody
 from convscope.page.looks import Look, Spec
-from convscope.page.sample_photos import read_sample, sample_names
 from convscope.page.web import BINARY, JSON, WORTH_PACKING, pack, packed_response, packs, state_of
 
 #: Kinds of what can be exported. A report is handed over as a file, never shown on this server's own ground.
@@ -225,7 +225,7 @@ async def attribution(request: Request, look: Key, body: Annotated[AttributionBo
 
 def error_response(error: PageError) -> JSONResponse:
     """An error as the page is told it."""
-    from convscope.page.answers import error_body
+    from convscope.desk.answers import error_body
 
     headers = {"retry-after": str(error.retry_after)} if error.retry_after is not None else {}
     return JSONResponse(error_body(error.code, error.message, error.hint), error.status, headers)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from secrets import token_urlsafe
 
+from convscope.desk.catalog import GivenModel
+
 #: Names under which a browser on this machine reaches a loopback server.
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 MIB = 1 << 20
@@ -62,16 +64,6 @@ class Bounds:
     decode_memory: int = 2048 * MIB
     model_memory: int = 16384 * MIB
     free_disk: int = 256 * MIB
-
-
-@dataclass(frozen=True)
-class GivenModel:
-    """A model named on the command line: as :func:`convscope.models.load_model` takes it."""
-
-    spec: str
-    weights: str = "default"
-    normalize: bool = True
-    size: int | None = None
 
 
 @dataclass(frozen=True)

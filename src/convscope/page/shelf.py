@@ -11,7 +11,7 @@ from collections import OrderedDict
 from threading import Lock
 from weakref import finalize
 
-from convscope.page.answers import PageError
+from convscope.desk.answers import PageError
 
 
 class Parcel:

@@ -21,7 +21,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from convscope.page.answers import error_bytes
+from convscope.desk.answers import error_bytes
 from convscope.page.settings import Settings
 
 CONTENT_POLICY = (

@@ -8,8 +8,8 @@ import logging
 from contextlib import suppress
 from typing import Any
 
-from convscope.page.answers import PageError
-from convscope.page.catalog import Catalog
+from convscope.desk.answers import PageError
+from convscope.desk.catalog import Catalog
 from convscope.page.hosts import WorkerHost
 from convscope.page.looks import WARM_LAST, Looks
 from convscope.page.photos import Photos
@@ -92,6 +92,6 @@ class State:
 
 
 def _sample_photos() -> tuple[GivenPhoto, ...]:
-    from convscope.page.sample_photos import read_sample, sample_names
+    from convscope.desk.sample_photos import read_sample, sample_names
 
     return (GivenPhoto("cat", read_sample("cat")),) if "cat" in sample_names() else ()

@@ -12,23 +12,14 @@ import threading
 from collections.abc import Callable
 from importlib import import_module
 from queue import SimpleQueue
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
-from convscope.page.answers import describe
+from convscope.desk.answers import describe
+from convscope.desk.line import Line
 from convscope.page.frames import read_frame, write_frame
 
 #: Which module does a kind of worker's jobs; each has ``make_handler(hello)``.
 KINDS = {"decode": "convscope.page.decode_jobs", "model": "convscope.page.model_jobs"}
-
-
-class Line(Protocol):
-    """How a job speaks to the server while it runs."""
-
-    def emit(self, head: dict[str, Any], blob: bytes | memoryview = b"") -> None:
-        """Send something before the answer."""
-
-    def cancelled(self) -> bool:
-        """Whether nobody wants the answer any more."""
 
 
 #: ``handler(op, payload, blob, line)`` gives the answer's head and blob.

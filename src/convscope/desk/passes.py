@@ -1,29 +1,31 @@
-"""Models and recorded passes as the model worker keeps them: the most recently used, within a bound."""
+"""Models and recorded passes as a live host keeps them: the most recently used, within a bound."""
 
 from __future__ import annotations
 
 import json
 from collections import OrderedDict
+from collections.abc import Callable
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-import numpy
-
+from convscope.desk.answers import PageError
+from convscope.desk.line import Line
 from convscope.errors import ConvscopeError
-from convscope.page.answers import PageError
 from convscope.tracing import Observer, trace
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from convscope.models import Model
-    from convscope.page.worker import Line
     from convscope.tracing import Trace
     from convscope.tracing.events import Event
 
 #: Share of a look at which the pass begins and ends; before it the model is loaded, after it drawn.
 PASS_BEGINS, PASS_ENDS = 0.1, 0.7
 _TOLD_EVERY = 0.02
+
+#: Gives what the model is to look at: a picture, or a batch prepared by hand.
+Seeing = Callable[[], Any]
 
 
 class GivenUp(ConvscopeError):
@@ -65,6 +67,7 @@ class Passes:
         self._sizes: dict[str, int] = {}
         self._storages: dict[str, dict[int, int]] = {}
         self._ops: dict[str, int] = {}
+        self._adopted: set[str] = set()
 
     @property
     def size(self) -> int:
@@ -89,19 +92,30 @@ class Passes:
         self._models.move_to_end(key)
         return self._models[key]
 
-    def find(self, spec: dict[str, Any], photo: dict[str, Any], pixels: bytes, line: Line) -> Trace:
+    def adopt(self, spec: dict[str, Any], recorded: Trace) -> None:
+        """Keep a pass recorded elsewhere, and its model, for good: whoever made them holds them too."""
+        model, whole = _key("model", spec["model"]), _key("pass", spec)
+        self._models[model], self._passes[whole] = recorded.model, recorded
+        self._adopted |= {model, whole}
+
+    def find(self, spec: dict[str, Any], seeing: Seeing | None, line: Line) -> Trace:
         """The pass of a description, recorded if need be.
+
+        Parameters
+        ----------
+        seeing
+            Gives what is looked at; ``None`` where the host did not send it along.
 
         Raises
         ------
         PageError
-            With the code ``pass_missing``, if it has to be recorded and the photo did not come along.
+            With the code ``pass_missing``, if it has to be recorded and ``seeing`` is ``None``.
         """
         plain, whole = _key("pass", {**spec, "edits": []}), _key("pass", spec)
         if plain not in self._passes:
-            if not pixels:
+            if seeing is None:
                 raise PageError(409, "pass_missing", "the pass is to be recorded again")
-            self._keep(plain, self._record(spec["model"], photo, pixels, line))
+            self._keep(plain, self._record(spec["model"], seeing, line))
         self._passes.move_to_end(plain)
         if whole not in self._passes:
             self._keep(whole, self._rerun(self._passes[plain], spec["edits"], line))
@@ -116,17 +130,13 @@ class Passes:
         channels = ((node, None if c is None else tuple(c), factor) for node, c, factor in edits)
         return rerun(recorded, [Edit(*edit) for edit in channels])
 
-    def _record(self, told: dict[str, Any], photo: dict[str, Any], pixels: bytes, line: Line) -> Trace:
-        from convscope.data import Picture
-
+    def _record(self, told: dict[str, Any], seeing: Seeing, line: Line) -> Trace:
         line.emit({"stage": "loading", "fraction": 0.02})
         model = self.model(told)
         line.emit({"stage": "running", "fraction": PASS_BEGINS})
-        array = numpy.frombuffer(pixels, numpy.uint8).reshape(photo["height"], photo["width"], 3)
-        picture = Picture(array, photo["name"], "bytes", tuple(photo["notes"]))
         key = _key("model", told)
         watch = Watch(line, self._ops.get(key) or 2 * sum(1 for _ in model.module.modules()))
-        recorded = trace(model, picture, observers=[watch])
+        recorded = trace(model, seeing(), observers=[watch])
         self._ops[key] = len(recorded.ops)
         return recorded
 
@@ -138,7 +148,7 @@ class Passes:
     def weigh(self, spec: dict[str, Any]) -> None:
         """Put what a pass really holds in place of the estimate; works out every value it has not yet."""
         key = _key("pass", spec)
-        if key in self._passes:
+        if key in self._passes and key not in self._adopted:
             values = (value for op in self._passes[key].ops for value in op.values if value is not None)
             storages = (value.untyped_storage() for value in values)
             self._storages[key] = {storage.data_ptr(): storage.nbytes() for storage in storages}
@@ -148,7 +158,7 @@ class Passes:
         for key in [*self._passes, *self._models]:
             if self.size <= self._limit:
                 return
-            if key not in keep:
+            if key not in keep | self._adopted:
                 self._passes.pop(key, None)
                 self._models.pop(key, None)
                 self._sizes.pop(key, None)

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.util import find_spec
 from secrets import token_urlsafe
 from typing import Any
 
+from convscope.desk.answers import PageError, unknown
 from convscope.models.listing import ARTICLE_NAMES, LITE0, known_names, timm_registry, torchvision_registry
-from convscope.page.answers import PageError, unknown
-from convscope.page.settings import GivenModel
 
 WEIGHTS = ("default", "none")
 
 
+@dataclass(frozen=True)
+class GivenModel:
+    """A model named on the command line: as :func:`convscope.models.load_model` takes it."""
+
+    spec: str
+    weights: str = "default"
+    normalize: bool = True
+    size: int | None = None
+
+
 class Catalog:
-    """The models of one server.
+    """The models of one host.
 
     Attributes
     ----------

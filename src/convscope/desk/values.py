@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from convscope.page.answers import PageError
+from convscope.desk.answers import PageError
 
 if TYPE_CHECKING:
     from convscope.tracing import Trace

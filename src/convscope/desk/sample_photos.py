@@ -5,7 +5,7 @@ from __future__ import annotations
 from convscope.data import Limits, samples
 from convscope.data.reading import read_file
 from convscope.data.sample_files import sample_path
-from convscope.page.answers import unknown
+from convscope.desk.answers import unknown
 
 
 def sample_names() -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from convscope.page.answers import PageError
+from convscope.desk.answers import PageError
 
 if TYPE_CHECKING:
     from convscope.tracing import Op, Trace
