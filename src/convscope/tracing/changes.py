@@ -40,6 +40,26 @@ def changed_parameters(
     model: nn.Module, marks: Mapping[str, Mark], names: Iterable[str] | None = None
 ) -> tuple[str, ...]:
     """Names of the parameters (of ``names``, or of all) that are not as they were when marked."""
-    now = mark_parameters(model)
     wanted = marks if names is None else [n for n in names if n in marks]
-    return tuple(name for name in wanted if now.get(name) != marks[name])
+    now = {name: find_tensor(model, name) for name in wanted}
+    return tuple(n for n, tensor in now.items() if tensor is None or mark(tensor) != marks[n])
+
+
+def find_tensor(model: nn.Module, name: str) -> Tensor | None:
+    """A parameter or buffer by its qualified name, whichever of its names that is; ``None`` if none.
+
+    Examples
+    --------
+    >>> import torch
+    >>> net = torch.nn.Sequential(torch.nn.Linear(2, 1))
+    >>> find_tensor(net, "0.weight") is net[0].weight, find_tensor(net, "1.weight")
+    (True, None)
+    """
+    *path, leaf = name.split(".")
+    module: nn.Module | None = model
+    for part in path:
+        module = module._modules.get(part) if module is not None else None
+    if module is None:
+        return None
+    found = module._parameters.get(leaf)
+    return found if found is not None else module._buffers.get(leaf)

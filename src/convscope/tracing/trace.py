@@ -18,6 +18,7 @@ from convscope.models import Card, Geometry, Model, load_model
 from convscope.tracing.allocation import reuse_freed_memory
 from convscope.tracing.answers import Prediction, find_logits, predict
 from convscope.tracing.build import build_calls, build_ops
+from convscope.tracing.changes import find_tensor
 from convscope.tracing.fields import Box, field_box
 from convscope.tracing.graph import ModuleCall, Op
 from convscope.tracing.observers import Keep, Names, Observer
@@ -155,10 +156,10 @@ class Trace:
     def parameter(self, name: str) -> Tensor:
         """A parameter or buffer of the model by its qualified name."""
         module = self.model.module
-        tensors = dict(module.named_parameters()) | dict(module.named_buffers())
-        if name not in tensors:
-            raise UnknownLayerError(name, tensors)
-        return tensors[name].detach()
+        found = find_tensor(module, name)
+        if found is None:
+            raise UnknownLayerError(name, [*dict(module.named_parameters()), *dict(module.named_buffers())])
+        return found.detach()
 
     def value_of(
         self, name: str | int, channel: int = 0, at: tuple[int, ...] | None = None, *, batch: int = 0

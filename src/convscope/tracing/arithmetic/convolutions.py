@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from convscope.numerics import gather, sum_tolerance, transposed_rows, window_rows
 from convscope.tracing.arithmetic.reading import Draft, Reader
-from convscope.tracing.arithmetic.result import Term
+from convscope.tracing.arithmetic.terms import Terms
 
 
 def convolution(reader: Reader) -> Draft:
@@ -46,25 +46,21 @@ def convolution(reader: Reader) -> Draft:
     total = float(sums.sum()) + (bias or 0.0)
     magnitude = float(np.abs(products).sum()) + abs(bias or 0.0)
     count = int(inside.sum()) * inputs_each + (bias is not None)
-    terms = []
     # Where all products are 0 a real cell is named, not padding.
     flat = np.where(inside, np.abs(products), -1.0).reshape(inputs_each, -1)
-    best = flat.argmax(axis=1)
-    for i in range(inputs_each):
-        where = np.unravel_index(best[i], products.shape[1:])
-        index = (*((reader.index[0],) if batched else ()), first + i)
-        spot = tuple(places[a][w] for a, w in enumerate(where))
-        cell = reader.cell(image, (*index, *spot)) if inside[where] else None
-        single = products[i].size == 1
-        terms.append(
-            Term(
-                f"channel {first + i}",
-                float(sums[i]),
-                cell,
-                float(inputs[i].flat[0]) if single else None,
-                float(weights[i].flat[0]) if single else None,
-            )
-        )
+    spots = np.unravel_index(flat.argmax(axis=1), inside.shape)
+    channels = np.arange(first, first + inputs_each)
+    where = [np.asarray(p)[s] for p, s in zip(places, spots, strict=True)]
+    batch = [reader.index[0]] if batched else []
+    single = products[0].size == 1
+    terms = Terms(
+        "channel",
+        channels,
+        sums,
+        inputs.reshape(-1) if single else None,
+        weights.reshape(-1) if single else None,
+        reader.cells(image, [*batch, channels, *where], inside[spots]),
+    )
     return Draft(
         total=total,
         terms=terms,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from convscope.tracing.arithmetic import cellwise, convolutions, moves, norms, p
 from convscope.tracing.arithmetic.locate import cell_of, index_of, layout
 from convscope.tracing.arithmetic.reading import Draft, Reader
 from convscope.tracing.arithmetic.result import Arithmetic, Term
+from convscope.tracing.arithmetic.terms import Terms
 from convscope.tracing.changes import changed_parameters
 from convscope.tracing.fields import spatial_axes
 from convscope.tracing.graph import ModuleCall, Op
@@ -177,7 +178,9 @@ def _op(trace: Trace, name: str | int, output: int | None) -> tuple[Op, int]:
     return op, number
 
 
-def _sorted(draft: Draft) -> tuple[Term, ...]:
+def _sorted(draft: Draft) -> Sequence[Term]:
+    if isinstance(draft.terms, Terms):
+        return draft.terms.ordered()
     if draft.formula.startswith(("the largest", "the smallest", "the larger", "the smaller")):
         return tuple(draft.terms)
     return tuple(sorted(draft.terms, key=lambda t: -abs(t.value) if not isnan(t.value) else float("-inf")))

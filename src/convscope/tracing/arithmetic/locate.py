@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import TYPE_CHECKING, Any
 
 from convscope.errors import UsageError
 from convscope.tracing.arithmetic.result import Cell
+from convscope.tracing.arithmetic.terms import Cells
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -97,3 +104,18 @@ def cell_of(where: Layout, name: str, index: tuple[int, ...], output: int = 0) -
         channel = channel * where.shape[axis] + index[axis]
     at = tuple(index[a] for a in where.at) if where.at else None
     return Cell(name, channel, at, index[where.batch] if where.batch is not None else 0, output)
+
+
+def cells_of(
+    where: Layout, name: str, index: Sequence[Any], known: NDArray[np.bool_], output: int = 0
+) -> Cells:
+    """The cells at many indices: for each axis one number for all, or an array ``[count]``."""
+    import numpy as np
+
+    columns = [np.broadcast_to(np.asarray(i, dtype=np.int64), known.shape) for i in index]
+    channels = np.zeros(known.shape, dtype=np.int64)
+    for axis in where.channels:
+        channels = channels * where.shape[axis] + columns[axis]
+    at = np.stack([columns[a] for a in where.at], axis=1) if where.at else None
+    batches = columns[where.batch] if where.batch is not None else np.zeros(known.shape, dtype=np.int64)
+    return Cells(name, output, batches, channels, at, known)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from convscope.numerics import sum_tolerance
 from convscope.tracing.arithmetic.reading import Draft, Reader
-from convscope.tracing.arithmetic.result import Term
+from convscope.tracing.arithmetic.terms import Terms
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -71,7 +72,7 @@ def _dot(
     values: Tensor,
     kernel: Tensor,
     source: Operand,
-    where: object,
+    where: Callable[[Any], Sequence[Any]],
     bias: float | None,
     scale: float = 1.0,
 ) -> Draft:
@@ -83,17 +84,9 @@ def _dot(
         products = inputs * weights
         total = float(products.sum()) + (bias or 0.0)
     magnitude = float(np.abs(products).sum()) + abs(bias or 0.0)
-    assert callable(where)
-    terms = [
-        Term(
-            f"input {i}",
-            float(products[i]),
-            reader.cell(source, where(i)),
-            float(inputs[i]),
-            float(weights[i]),
-        )
-        for i in range(len(products))
-    ]
+    places = np.arange(len(products))
+    known = np.ones(len(products), dtype=bool)
+    terms = Terms("input", places, products, inputs, weights, reader.cells(source, where(places), known))
     return Draft(
         total=total,
         terms=terms,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from convscope.errors import NotKeptError, TraceError
-from convscope.tracing.arithmetic.locate import cell_of, layout
+from convscope.tracing.arithmetic.locate import cell_of, cells_of, layout
 from convscope.tracing.arithmetic.result import Cell, Term
+from convscope.tracing.arithmetic.terms import Cells
 from convscope.tracing.fields import spatial_axes
 from convscope.tracing.graph import Op, Operand
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
     from convscope.tracing.trace import Trace
@@ -23,7 +26,7 @@ class Draft:
     """What an explainer found; :func:`explain_value` adds the recorded value and the verdict."""
 
     total: float
-    terms: list[Term]
+    terms: Sequence[Term]
     formula: str
     tolerance: float = 0.0
     bias: float | None = None
@@ -118,6 +121,14 @@ class Reader:
         source = self.trace.ops[operand.op]
         axes = spatial_axes(self.trace.ops, operand.op, operand.output)
         return cell_of(layout(operand.shape, axes), source.name, index, operand.output)
+
+    def cells(self, operand: Operand, index: Sequence[Any], known: NDArray[np.bool_]) -> Cells | None:
+        """The cells of an operand at many indices: on each axis one number for all, or ``[count]``."""
+        if operand.op is None:
+            return None
+        source = self.trace.ops[operand.op]
+        axes = spatial_axes(self.trace.ops, operand.op, operand.output)
+        return cells_of(layout(operand.shape, axes), source.name, index, known, operand.output)
 
     def name(self, operand: Operand) -> str:
         """What to call an operand: its op, its parameter, or its role."""

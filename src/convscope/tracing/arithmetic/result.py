@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import TYPE_CHECKING
@@ -86,7 +86,7 @@ class Arithmetic:
     dtype: str
     value: float
     total: float
-    terms: tuple[Term, ...]
+    terms: Sequence[Term]
     formula: str
     tolerance: float
     bias: float | None = None
