@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from convscope import files
@@ -24,6 +26,7 @@ from convscope.exhibits.report import report_bytes, write_report
 from convscope.exhibits.report_coding import finer, from_residuals, planes_decoded, statistics_decoded
 from convscope.exhibits.report_data import escaped_json
 from convscope.exhibits.report_derive import derivable
+from convscope.exhibits.report_text import ALPHABET, from_text, to_text
 from viewer.synthetic import HOSTILE, SyntheticScene, synthetic_scene
 
 
@@ -93,10 +96,10 @@ def test_the_policy_comes_before_anything_that_could_load(scene: SyntheticScene)
 def test_nothing_in_the_page_points_outside_it(scene: SyntheticScene) -> None:
     text = report_bytes(scene).decode()
     page = Reader(text)
-    for tag, given in page.elements:
-        assert not {"src", "href", "action", "srcset", "style", "onerror", "onload"} & given.keys(), (
+    for tag, said in page.elements:
+        assert not {"src", "href", "action", "srcset", "style", "onerror", "onload"} & said.keys(), (
             tag,
-            given,
+            said,
         )
         assert tag not in {"link", "iframe", "img", "object", "embed", "base"}
     assert set(re.findall(r"https?:[^\"'\s)]*", text)) == {"http://www.w3.org/2000/svg"}
@@ -109,7 +112,7 @@ def unpacked(page: Reader) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     index = json.loads(page.text("script", id="convscope-index"))
     back: dict[str, NDArray[Any]] = {}
     for name, arrays in index["chunks"].items():
-        packed = base64.b64decode(page.text("script", **{"data-chunk": name}), validate=True)
+        packed = from_text(page.text("script", **{"data-chunk": name}))
         data = zlib.decompress(packed, wbits=31)
         for array, place in arrays.items():
             shape = tuple(place["shape"])
@@ -243,3 +246,16 @@ def test_a_write_that_fails_leaves_the_old_report_and_no_part(
         write_report(scene, path)
     assert path.read_text() == "old"
     assert os.listdir(tmp_path) == ["report.html"]
+
+
+@given(st.binary(max_size=200))
+def test_bytes_written_as_text_come_back_and_hold_no_html(data: bytes) -> None:
+    text = to_text(data)
+    assert from_text(text) == data
+    assert not set(text) & set("<>& \r\n\t\0")
+    assert len(text) == 1 + 16 * -(-len(data) // 13)
+
+
+def test_the_alphabet_has_91_signs_in_order() -> None:
+    assert len(ALPHABET) == 91
+    assert "".join(sorted(set(ALPHABET))) == ALPHABET

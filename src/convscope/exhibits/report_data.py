@@ -1,7 +1,7 @@
 """A scene as text blocks of an HTML page: the manifest as JSON, the arrays as compressed chunks.
 
 Each chunk is the bytes of some arrays one after another (little-endian, each starting at a
-multiple of 8), compressed by gzip and written in base64. Maps go as differences between
+multiple of 8), compressed by gzip and written as text (``report_text``). Maps go as differences between
 neighbours and tables of numbers byte by byte (``coding`` in the index), which makes them a fifth
 smaller; maps that follow from others are left out (``report_derive``). The chunk ``first`` holds
 what the page draws at once; every op has a chunk of its own, decoded when it is looked at.
@@ -9,7 +9,6 @@ what the page draws at once; every op has a chunk of its own, decoded when it is
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import os
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 
 from convscope.exhibits.report_coding import coarse, planes_coded, residuals, statistics_coded
 from convscope.exhibits.report_derive import derivable
+from convscope.exhibits.report_text import to_text
 
 if TYPE_CHECKING:
     from convscope.scene import Scene
@@ -96,7 +96,8 @@ def pack_chunk(arrays: Mapping[str, NDArray[Any]], step: int = 1) -> tuple[dict[
     >>> index, text = pack_chunk({"logits": np.zeros(3, np.float32)})
     >>> index
     {'logits': {'dtype': 'float32', 'shape': [3], 'offset': 0}}
-    >>> len(zlib.decompress(base64.b64decode(text), wbits=31))
+    >>> from convscope.exhibits.report_text import from_text
+    >>> len(zlib.decompress(from_text(text), wbits=31))
     16
     """
     index: dict[str, Any] = {}
@@ -128,7 +129,7 @@ def pack_chunk(arrays: Mapping[str, NDArray[Any]], step: int = 1) -> tuple[dict[
     # Differences have few repeats worth a search; coding each byte well is quicker and as small.
     noisy = any(place.get("coding") == "residuals" for place in index.values())
     packer = zlib.compressobj(1, zlib.DEFLATED, 31, 8, zlib.Z_RLE if noisy else zlib.Z_DEFAULT_STRATEGY)
-    return index, base64.b64encode(packer.compress(b"".join(parts)) + packer.flush()).decode("ascii")
+    return index, to_text(packer.compress(b"".join(parts)) + packer.flush())
 
 
 def pack_scene(scene: Scene) -> tuple[dict[str, Any], dict[str, str]]:

@@ -2,14 +2,24 @@
 
 const ARRAY_TYPES = { uint8: Uint8Array, float32: Float32Array, int32: Int32Array };
 
-export function bytesOfBase64(text) {
-  if (typeof (/** @type {any} */ (Uint8Array).fromBase64) === "function") {
-    return /** @type {any} */ (Uint8Array).fromBase64(text);
+/** Printable ASCII that means nothing in HTML: two characters say 13 bits (convscope.exhibits.report_text). */
+const PLACES = new Uint8Array(128);
+Array.from({ length: 94 }, (_, place) => place + 33).filter((code) => !"<>&".includes(String.fromCharCode(code))).forEach((code, place) => (PLACES[code] = place));
+
+/** The bytes of a chunk's text. @param {string} text */
+export function bytesOfText(text) {
+  const bytes = new Uint8Array(((text.length - 1) / 16) * 13);
+  let bits = 0;
+  let held = 0;
+  let to = 0;
+  for (let from = 1; from < text.length; from += 2) {
+    bits |= (PLACES[text.charCodeAt(from)] * 91 + PLACES[text.charCodeAt(from + 1)]) << held;
+    for (held += 13; held >= 8; held -= 8) {
+      bytes[to++] = bits;
+      bits >>>= 8;
+    }
   }
-  const binary = atob(text);
-  const bytes = new Uint8Array(binary.length);
-  for (let place = 0; place < bytes.length; place += 1) bytes[place] = binary.charCodeAt(place);
-  return bytes;
+  return bytes.subarray(0, bytes.length - PLACES[text.charCodeAt(0)]);
 }
 
 /** @returns {Promise<ArrayBuffer>} */

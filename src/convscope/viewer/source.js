@@ -1,7 +1,7 @@
 // Where a scene's numbers come from. Everything the viewer draws it asks of a Source; this file
 // has the one that reads a scene out of the page itself.
 
-import { bytesOfBase64, decodedArray, sizeOf, unzipped } from "./decode.js";
+import { bytesOfText, decodedArray, sizeOf, unzipped } from "./decode.js";
 import { derivedMaps } from "./derive.js";
 
 /**
@@ -61,7 +61,7 @@ export class InlineSource {
     const bytes = Object.values(places).reduce((sum, { shape }) => sum + sizeOf(shape), 0);
     return this.remembered(name, bytes, async () => {
       const holder = this.page.querySelector(`script[data-chunk="${name}"]`);
-      const buffer = await unzipped(bytesOfBase64(holder.textContent));
+      const buffer = await unzipped(bytesOfText(holder.textContent));
       return new Map(Object.entries(places).map(([array, place]) => [array, decodedArray(buffer, place)]));
     });
   }
