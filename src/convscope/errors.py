@@ -6,6 +6,7 @@ what to do. The command line prints both, without a traceback, and exits with
 
     ConvscopeError                 anything below
     ├── UsageError                 arguments that make no sense together (exit 2)
+    │   └── ControlError           a value that a lesson's control cannot take; ``control`` names it
     ├── ImageError                 a picture that cannot be used; ``code`` says why
     ├── ModelError                 a model that cannot be built or used
     │   ├── UnknownModelError      no model of that name
@@ -43,6 +44,17 @@ class UsageError(ConvscopeError):
     """Arguments that make no sense, alone or together."""
 
     exit_code = 2
+
+
+class ControlError(UsageError):
+    """A value that an argument or control cannot take.
+
+    ``control`` is its name, so that the page can show the sentence beside it.
+    """
+
+    def __init__(self, message: str, *, control: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.control = control
 
 
 class ImageError(ConvscopeError):
