@@ -9,11 +9,12 @@ from convscope.numerics import FUNCTIONS, stored_tolerance, unit_roundoff, worki
 from convscope.numerics.functions import sigmoid
 from convscope.tracing.arithmetic.reading import Draft, Reader
 from convscope.tracing.arithmetic.result import Cell, Term
-
-# Vectorised exp, tanh and erf are off by up to a few units in the last place.
-_STEPS = 8
-# Computed by torch as several ops, each of which rounds to the narrow type.
-_IN_STEPS = frozenset(["softsign", "tanhshrink"])
+from convscope.tracing.arithmetic.tolerances import (
+    FUNCTION_STEPS,
+    addition_tolerance,
+    function_tolerance,
+    narrow_roundoff,
+)
 
 
 def function(reader: Reader) -> Draft:
@@ -25,25 +26,12 @@ def function(reader: Reader) -> Draft:
     x, cell = reader.at(image, reader.broadcast(image))
     arguments = _stored(reader) if found.exact else reader.attributes
     total = x if isnan(x) else _safely(lambda: found.apply(x, arguments))
-    # Gates multiply x by something rounded near 0 or 1, so that x sets the size of the error.
-    size = (
-        abs(total)
-        if reader.kind in {"exp", "sqrt", "rsqrt", "reciprocal", "square"}
-        else max(abs(total), abs(x))
-    )
-    rounding = 0.0 if found.exact else _STEPS * working_roundoff(reader.dtype) * min(size, 1e300)
-    if reader.kind == "sigmoid":
-        rounding = _STEPS * working_roundoff(reader.dtype) * abs(total)
-    stored = 0.0 if found.exact else stored_tolerance(total, reader.dtype, size)
-    if reader.kind in _IN_STEPS:
-        stored += _narrow(reader) * 2 * size
+    tolerance = function_tolerance(reader.kind, reader.dtype, x, total)
     shown = {k: float(v) for k, v in reader.attributes.items() if _is_number(v)}
     approximate = reader.attributes.get("approximate")
     formula = "x/2 · (1 + tanh(√(2/π) · (x + 0.044715 x³)))" if approximate == "tanh" else found.formula
     term = Term("x", total, cell, x)
-    return Draft(
-        total, [term], formula, rounding + stored, None, {"x": x, **shown}, {"source": reader.name(image)}
-    )
+    return Draft(total, [term], formula, tolerance, None, {"x": x, **shown}, {"source": reader.name(image)})
 
 
 def _stored(reader: Reader) -> dict[str, object]:
@@ -103,8 +91,7 @@ def add(reader: Reader) -> Draft:
     a, b = {"add": (1.0, alpha), "sub": (1.0, -alpha), "rsub": (-alpha, 1.0)}[reader.kind]
     terms = [Term(left_name, a * left, left_cell, left, a), Term(right_name, b * right, right_cell, right, b)]
     total = a * left + b * right
-    magnitude = abs(a * left) + abs(b * right)
-    tolerance = 2 * _unit(reader) * magnitude + stored_tolerance(total, reader.dtype)
+    tolerance = addition_tolerance(reader.dtype, a * left, b * right)
     tolerance += _lost(reader, "other") * abs(b) + _lost(reader, "alpha") * max(abs(left), abs(right))
     sign = "+" if b > 0 else "−"
     times = "" if alpha == 1 else f"{alpha:g} · "
@@ -112,15 +99,10 @@ def add(reader: Reader) -> Draft:
     return Draft(total, terms, formula, tolerance)
 
 
-def _narrow(reader: Reader) -> float:
-    """Unit roundoff of types that are stored narrower than they are computed, else 0."""
-    return unit_roundoff(reader.dtype) if reader.dtype in {"bfloat16", "float16"} else 0.0
-
-
 def _lost(reader: Reader, *roles: str) -> float:
     """What a plain number loses when torch rounds it to the tensors' type first, as it sometimes does."""
     given = [reader.attributes[r] for r in roles if isinstance(reader.attributes.get(r), float)]
-    return sum(abs(reader.stored(v) - v) for v in given) if _narrow(reader) else 0.0
+    return sum(abs(reader.stored(v) - v) for v in given) if narrow_roundoff(reader.dtype) else 0.0
 
 
 def _unit(reader: Reader) -> float:
@@ -217,7 +199,9 @@ def glu(reader: Reader) -> Draft:
     x, cell = reader.at(image, reader.index)
     gate, gate_cell = reader.at(image, second)
     total = x * sigmoid(gate)
-    tolerance = _STEPS * working_roundoff(reader.dtype) * abs(total) + stored_tolerance(total, reader.dtype)
+    tolerance = FUNCTION_STEPS * working_roundoff(reader.dtype) * abs(total) + stored_tolerance(
+        total, reader.dtype
+    )
     return Draft(
         total,
         [Term("x", x, cell, x), Term("gate", gate, gate_cell, gate)],
@@ -243,7 +227,7 @@ def softmax(reader: Reader) -> Draft:
     divisor = fsum(powers)
     share = powers[place] / divisor
     unit = working_roundoff(reader.dtype)
-    steps = _STEPS + abs(values[place] - top) + len(values) ** 0.5
+    steps = FUNCTION_STEPS + abs(values[place] - top) + len(values) ** 0.5
     if reader.kind == "log_softmax":
         total = values[place] - top - log(divisor)
         tolerance = steps * unit * (abs(values[place]) + abs(top) + 1) + stored_tolerance(total, reader.dtype)
@@ -255,7 +239,7 @@ def softmax(reader: Reader) -> Draft:
         )
     # Along any axis but the last, the narrow types are rounded on the way.
     away = abs(values[place] - top) if reader.kind == "log_softmax" else 0.0
-    tolerance += _narrow(reader) * 3 * (abs(total) + away)
+    tolerance += narrow_roundoff(reader.dtype) * 3 * (abs(total) + away)
     terms = [
         Term(
             f"input {i}",
@@ -283,7 +267,7 @@ def local_response_norm(reader: Reader) -> Draft:
     near = reader.tensor(image)[band].double()
     squares = float((near * near).sum())
     total = x / (k + alpha / size * squares) ** beta
-    tolerance = (_STEPS + size) * 2 * working_roundoff(reader.dtype) * abs(total) + stored_tolerance(
+    tolerance = (FUNCTION_STEPS + size) * 2 * working_roundoff(reader.dtype) * abs(total) + stored_tolerance(
         total, reader.dtype
     )
     quantities = {"x": x, "Σ x²": squares, "alpha": alpha, "beta": beta, "k": k, "size": float(size)}

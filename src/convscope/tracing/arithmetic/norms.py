@@ -5,15 +5,13 @@ from __future__ import annotations
 from math import prod, sqrt
 from typing import TYPE_CHECKING
 
-from convscope.numerics import stored_tolerance, working_roundoff
 from convscope.tracing.arithmetic.reading import Draft, Reader
 from convscope.tracing.arithmetic.result import Term
+from convscope.tracing.arithmetic.tolerances import norm_tolerance
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Roundings between the inputs and the result, in the ways torch's kernels do it, with some room.
-_STEPS = 12
 _FORMULA = "(x − mean) / sqrt(var + eps)"
 
 
@@ -114,9 +112,7 @@ def _normalised(
     )
     scale = inverse * (1.0 if weight is None else weight)
     total = (x - mean) * scale + (bias or 0.0)
-    unit = working_roundoff(reader.dtype)
-    magnitude = (abs(x) + abs(mean)) * abs(scale) + abs(bias or 0.0)
-    drift = statistics_steps * unit * (abs((x - mean) * scale) + abs(mean * scale))
+    tolerance = norm_tolerance(reader.dtype, x, mean, scale, bias or 0.0, statistics_steps)
     quantities = {"x": x, "mean": mean, names[0]: variance, "eps": eps}
     if names[0] != "var":
         del quantities["mean"]
@@ -130,7 +126,7 @@ def _normalised(
         total=total,
         terms=terms,
         formula=formula,
-        tolerance=_STEPS * unit * magnitude + drift + stored_tolerance(total, reader.dtype, magnitude),
+        tolerance=tolerance,
         bias=bias,
         quantities=quantities,
         notes=notes,
