@@ -1,0 +1,137 @@
+"""Pictures as the lessons use them: values of 0 to 255, boxes checked, smaller in a preview."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from convscope.errors import ControlError
+from convscope.lesson.result import Mark
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from convscope.lesson.lessons import Tools
+
+#: A preview's longest side, in pixels, is at most this.
+PREVIEW = 512
+#: What red, green and blue add to grey (ITU-R BT.601, as Pillow has it).
+GREY = (0.299, 0.587, 0.114)
+
+Boxed = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    """A picture, or its preview.
+
+    Parameters
+    ----------
+    name
+        As shown to people.
+    pixels
+        ``float32 (rows, columns, 3)``, 0 to 255.
+    factor
+        How many pixels of the picture one pixel here is wide: 1, but in previews.
+    size
+        Rows and columns of the picture itself.
+    """
+
+    name: str
+    pixels: NDArray[np.float32]
+    factor: int
+    size: tuple[int, int]
+
+    @cached_property
+    def grey(self) -> NDArray[np.float32]:
+        """``float32 (rows, columns)``, 0 to 255."""
+        import numpy as np
+
+        if np.array_equal(self.pixels[..., 0], self.pixels[..., 1]) and np.array_equal(
+            self.pixels[..., 0], self.pixels[..., 2]
+        ):
+            return self.pixels[..., 0]
+        found: NDArray[np.float32] = self.pixels @ np.array(GREY, np.float32)
+        return found
+
+    @cached_property
+    def coloured(self) -> bool:
+        """Whether any pixel is not grey."""
+        return bool((self.pixels != self.pixels[..., :1]).any())
+
+    @property
+    def bytes(self) -> NDArray[np.uint8]:
+        """``uint8 (rows, columns, 3)``."""
+        import numpy as np
+
+        found: NDArray[np.uint8] = np.rint(self.pixels).astype(np.uint8)
+        return found
+
+    def place(self, box: Boxed, control: str) -> Boxed:
+        """The box (top, left, rows, columns) in pixels of this preview.
+
+        Raises
+        ------
+        ControlError
+            If it does not lie within the picture.
+        """
+        check_box(box, self.size, control)
+        top, left, rows, columns = (round(n / self.factor) for n in box)
+        return top, left, max(1, rows), max(1, columns)
+
+    def cut(self, box: Boxed, control: str, *, colour: bool = False) -> NDArray[np.float32]:
+        """The part of the picture in a box, ``(rows, columns)`` or ``(3, rows, columns)``."""
+        import numpy as np
+
+        top, left, rows, columns = self.place(box, control)
+        if colour:
+            return np.moveaxis(self.pixels[top : top + rows, left : left + columns], 2, 0)
+        return self.grey[top : top + rows, left : left + columns]
+
+
+def check_box(box: Boxed, size: tuple[int, int], control: str) -> None:
+    """Make sure that a box (top, left, rows, columns) lies within a picture of ``size``.
+
+    Raises
+    ------
+    ControlError
+        If it does not.
+    """
+    top, left, rows, columns = box
+    if top + rows > size[0] or left + columns > size[1]:
+        raise ControlError(
+            f"`{control}` of {rows} x {columns} at row {top}, column {left} does not lie within the picture "
+            f"of {size[0]} x {size[1]}",
+            control=control,
+        )
+
+
+def read_photo(source: Any, tools: Tools) -> Photo:
+    """The picture a control names; a smaller copy of a large one, where a preview is asked for."""
+    import numpy as np
+
+    picture = tools.picture(source)
+    pixels = picture.pixels.astype(np.float32)
+    size = (picture.height, picture.width)
+    factor = -(-max(size) // PREVIEW) if tools.preview else 1
+    if factor > 1:
+        rows, columns = size[0] // factor, size[1] // factor
+        if rows and columns:
+            trimmed = pixels[: rows * factor, : columns * factor]
+            pixels = trimmed.reshape(rows, factor, columns, factor, 3).mean((1, 3))
+        else:
+            factor = 1
+    return Photo(picture.name, pixels, factor, size)
+
+
+def boxed(place: Boxed, tone: str = "accent", label: str = "") -> Mark:
+    """A box (top, left, rows, columns) as a mark."""
+    top, left, rows, columns = place
+    return Mark("box", top, left, top + rows, left + columns, tone, label)
+
+
+def crossed(row: int, column: int, tone: str = "accent", label: str = "") -> Mark:
+    """A cross on one cell."""
+    return Mark("cross", row, column, row + 1, column + 1, tone, label)
