@@ -8,6 +8,7 @@ what to do. The command line prints both, without a traceback, and exits with
     ├── UsageError                 arguments that make no sense together (exit 2)
     │   └── ControlError           a value that a lesson's control cannot take; ``control`` names it
     ├── ImageError                 a picture that cannot be used; ``code`` says why
+    ├── DatasetError               pictures with classes that cannot be had; ``code`` says why
     ├── ModelError                 a model that cannot be built or used
     │   ├── UnknownModelError      no model of that name
     │   ├── WeightsError           weights that cannot be read or do not fit; ``code`` says why
@@ -18,6 +19,9 @@ what to do. The command line prints both, without a traceback, and exits with
     │   ├── UnknownLayerError      no op or module call of that name
     │   └── NotKeptError           the value was not kept in this trace
     ├── SceneError                 a scene file that cannot be read
+    ├── TrainingError              a training that cannot begin or go on
+    │   ├── DivergedError          the loss is not a number any more
+    │   └── RunError               a run folder that cannot be used; ``code`` says why
     └── OutputError                a file that cannot be written
 """
 
@@ -68,6 +72,21 @@ class ImageError(ConvscopeError):
     def __init__(self, message: str, *, code: str, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.code = code
+
+
+class DatasetError(ConvscopeError):
+    """A data set that cannot be read, or a class that is not in it.
+
+    ``code`` is one of ``bad_label``, ``bad_split``, ``checksum``, ``damaged``, ``download``, ``empty``,
+    ``missing``, ``no_classes`` (exit 2), ``no_such_class``, ``not_a_dataset``, ``too_large``,
+    ``unreadable``.
+    """
+
+    def __init__(self, message: str, *, code: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        if code == "no_classes":
+            self.exit_code = UsageError.exit_code
 
 
 class ModelError(ConvscopeError):
@@ -124,6 +143,29 @@ class NotKeptError(TraceError):
 
 class SceneError(ConvscopeError):
     """A scene that cannot be read."""
+
+
+class TrainingError(ConvscopeError):
+    """A training that cannot begin or go on."""
+
+
+class DivergedError(TrainingError):
+    """The loss is not a number any more; ``step`` says since when, counted from 1."""
+
+    def __init__(self, message: str, *, step: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.step = step
+
+
+class RunError(TrainingError):
+    """A run folder that cannot be used.
+
+    ``code`` is one of ``damaged``, ``different``, ``exists``, ``finished``, ``in_use``, ``missing``.
+    """
+
+    def __init__(self, message: str, *, code: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
 
 
 class OutputError(ConvscopeError):

@@ -1,0 +1,45 @@
+"""Choosing classes by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from convscope.data.names import printable
+from convscope.datasets.problems import listed
+from convscope.errors import DatasetError, UsageError, nearest
+
+
+def choose_classes(wanted: Sequence[str] | None, known: Sequence[str], name: str) -> tuple[str, ...]:
+    """The classes a person wants, in their order, once it is plain that all are there.
+
+    Raises
+    ------
+    DatasetError
+        ``no_such_class``, with the nearest names.
+    UsageError
+        If a class is named twice, or fewer than two are.
+
+    Examples
+    --------
+    >>> choose_classes(["ship", "cat"], ["cat", "dog", "ship"], "cifar10")
+    ('ship', 'cat')
+    >>> choose_classes(None, ["cat", "dog"], "pets")
+    ('cat', 'dog')
+    """
+    if wanted is None:
+        return tuple(known)
+    for one in wanted:
+        if one not in known:
+            near = nearest(one, known) or nearest(one.lower(), known)
+            hint = f"Did you mean {', '.join(map(printable, near))}?" if near else f"It has {_all(known)}."
+            raise DatasetError(
+                f"`{name}` has no class `{printable(one)}`", code="no_such_class", hint=hint
+            )  # fmt: skip
+    if len(set(wanted)) != len(wanted):
+        twice = next(one for one in wanted if list(wanted).count(one) > 1)
+        raise UsageError(f"the class `{printable(twice)}` is named twice")
+    return tuple(wanted)
+
+
+def _all(known: Sequence[str]) -> str:
+    return listed((printable(one) for one in known), shown=20)

@@ -1,0 +1,91 @@
+"""Pictures of one size out of pictures of many, and which size that is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SIZES = (32, 64, 96, 128, 160, 192, 224)
+
+
+def choose_size(shapes: Sequence[tuple[int, int]], size: int | None) -> tuple[tuple[int, int], str]:
+    """Height and width every picture is brought to, and a sentence about it, empty if none changes.
+
+    Parameters
+    ----------
+    shapes
+        ``(height, width)`` of pictures, at least one.
+    size
+        Side of a square a person asked for, or ``None``.
+
+    Returns
+    -------
+    With ``size`` that square. Without it the pictures' own size where all have one; else the
+    largest of 32, 64, 96, 128, 160, 192 and 224 that their median shorter side reaches, and at least 32.
+
+    Examples
+    --------
+    >>> choose_size([(8, 8), (8, 8)], None)
+    ((8, 8), '')
+    >>> choose_size([(300, 451), (200, 180)], None)
+    ((224, 224), 'pictures of 200 x 180 to 300 x 451 are scaled to 224 x 224, what sticks out cut off evenly')
+    """
+    every = Counter(shapes)
+    smallest = min(every, key=lambda shape: (shape[0] * shape[1], shape))
+    largest = max(every, key=lambda shape: (shape[0] * shape[1], shape))
+    if size is not None:
+        target = (size, size)
+    elif len(every) == 1:
+        target = smallest
+    else:
+        middle = float(np.median([min(shape) for shape in shapes]))
+        side = max((one for one in SIZES if one <= middle), default=SIZES[0])
+        target = (side, side)
+    if set(every) == {target}:
+        return target, ""
+    spread = f"{smallest[0]} x {smallest[1]}"
+    if len(every) > 1:
+        spread += f" to {largest[0]} x {largest[1]}"
+    return target, (
+        f"pictures of {spread} are scaled to {target[0]} x {target[1]}, what sticks out cut off evenly"
+    )
+
+
+def fit(pixels: NDArray[np.uint8], target: tuple[int, int]) -> NDArray[np.uint8]:
+    """``pixels`` scaled, its sides in proportion, to cover ``target``, and its middle kept.
+
+    Parameters
+    ----------
+    pixels
+        ``uint8`` array of shape ``(height, width, 3)`` or ``(height, width, 1)``.
+    target
+        Height and width of the result.
+
+    Returns
+    -------
+    ``uint8`` array of shape ``(*target, channels)``; bilinear, averaged where it shrinks; ``pixels``
+    itself if it has that size.
+
+    Examples
+    --------
+    >>> fit(np.full((4, 8, 3), 7, np.uint8), (2, 2)).tolist()
+    [[[7, 7, 7], [7, 7, 7]], [[7, 7, 7], [7, 7, 7]]]
+    """
+    height, width = pixels.shape[:2]
+    if (height, width) == target:
+        return pixels
+    from PIL import Image
+
+    scale = max(target[0] / height, target[1] / width)
+    rows, columns = target[0] / scale, target[1] / scale
+    top, left = (height - rows) / 2, (width - columns) / 2
+    box = (max(0.0, left), max(0.0, top), min(float(width), left + columns), min(float(height), top + rows))
+    image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    done = np.asarray(image.resize((target[1], target[0]), Image.Resampling.BILINEAR, box=box))
+    return done[..., np.newaxis] if pixels.shape[2] == 1 else done

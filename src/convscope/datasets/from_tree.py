@@ -1,0 +1,215 @@
+"""A data set out of a folder or a zip file of class folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from convscope.data.names import printable
+from convscope.data.plain_jpeg import decode_quickly
+from convscope.datasets.classes import choose_classes
+from convscope.datasets.dataset import Dataset
+from convscope.datasets.fitting import choose_size, fit
+from convscope.datasets.layout import find_layout
+from convscope.datasets.problems import counted
+from convscope.datasets.settings import Settings
+from convscope.datasets.split import Split, in_chunks, unreadable_error, unreadable_problem
+from convscope.datasets.splitting import choose_test, parted, split_name
+from convscope.datasets.trees import Tree
+from convscope.errors import DatasetError, ImageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_LOOKED_AT = 64  # pictures, evenly spread, whose sizes are taken to be everybody's
+_SMALL = 128 * 128  # pixels below which threads only get in each other's way
+Listing = list[tuple[str, str]]
+
+
+def read_tree(tree: Tree, name: str, settings: Settings) -> Dataset:
+    """Every picture of ``tree`` with its class.
+
+    Raises
+    ------
+    DatasetError
+        ``no_classes``, ``no_such_class``, ``empty``, or ``unreadable`` if none can be read or
+        ``settings.strict``.
+    """
+    layout = find_layout(tree)
+    problems = [*tree.problems, *layout.problems]
+    if settings.strict and any(problem.code in _REFUSED_IF_STRICT for problem in problems):
+        first = next(problem for problem in problems if problem.code in _REFUSED_IF_STRICT)
+        raise DatasetError(
+            f"{first.message} (asked to be strict)",
+            code="unreadable",
+            hint="Without `strict` such files are left out, counted and named.",
+        )
+    classes = choose_classes(settings.classes, layout.classes, name)
+    labels = {class_: label for label, class_ in enumerate(classes)}
+    parts = {
+        part: [(file, class_) for file, class_ in files if class_ in labels]
+        for part, files in layout.parts.items()
+    }
+    split = "given"
+    if not parts.get("test"):
+        split = split_name(settings.seed)
+        files = parts["train"]
+        chosen = choose_test([file for file, _ in files], [class_ for _, class_ in files], settings.seed)
+        parts["train"], parts["test"] = parted(files, chosen)
+    shapes = _some_shapes(tree, parts["train"] + parts["test"], settings)
+    target, note = choose_size(shapes, settings.size)
+    reader = _Reader(tree, target, settings)
+    count = sum(map(len, parts.values()))
+    notes = [note] if note else []
+    whole = count * target[0] * target[1] * 3 <= settings.memory
+    threads = 1 if max(height * width for height, width in shapes) <= _SMALL else _threads()
+    dataset = _in_memory if whole else _streamed
+    made = dataset(parts, labels, reader, threads)
+    if reader.refitted and not note:
+        word = counted(len(reader.refitted), "picture is", "pictures are")
+        notes.append(
+            f"{word} not {target[0]} x {target[1]} like the rest, and scaled to it: {reader.refitted[0]}"
+        )
+    if not whole:
+        notes.append(f"{counted(count, 'picture')} decoded as they are asked for, {threads} at a time")
+    return replace(
+        made,
+        name=name,
+        classes=tuple(printable(class_) for class_ in classes),
+        split=split,
+        notes=tuple(notes),
+        found=(*problems, *made.found),
+    )
+
+
+_REFUSED_IF_STRICT = ("unreadable", "not_a_file", "unsafe_name", "packed_too_tightly")
+
+
+@dataclass
+class _Reader:
+    """Decodes files of a tree to one size."""
+
+    tree: Tree
+    target: tuple[int, int]
+    settings: Settings
+
+    def __post_init__(self) -> None:
+        self.refitted: list[str] = []
+
+    def __call__(self, name: str) -> NDArray[np.uint8]:
+        shown = printable(name)
+        data = self.tree.read(name, self.settings.limits)
+        if not data:
+            raise ImageError(f"`{shown}` is empty: the file has 0 bytes", code="empty")
+        pixels, _ = decode_quickly(data, shown, self.settings.limits)
+        if pixels.shape[:2] != self.target:
+            self.refitted.append(shown)
+            return fit(pixels, self.target)
+        return pixels
+
+
+def _some_shapes(tree: Tree, files: Listing, settings: Settings) -> list[tuple[int, int]]:
+    """Sizes of some pictures; of the first that can be read if none of those can."""
+    step = max(1, len(files) // _LOOKED_AT)
+    shapes: list[tuple[int, int]] = []
+    reason = ""
+    for name, _ in [*files[::step], *files]:
+        try:
+            data = tree.read(name, settings.limits)
+            shapes.append(decode_quickly(data, printable(name), settings.limits)[0].shape[:2])
+        except ImageError as error:
+            reason = error.message
+        if len(shapes) >= min(len(files[::step]), _LOOKED_AT):
+            break
+    if not shapes:
+        raise DatasetError(
+            f"none of the {counted(len(files), 'picture')} of `{tree.name}` can be read: {reason}",
+            code="unreadable",
+        )
+    return shapes
+
+
+def _in_memory(parts: dict[str, Listing], labels: dict[str, int], reader: _Reader, threads: int) -> Dataset:
+    total = sum(map(len, parts.values()))
+    bad: list[tuple[str, str]] = []
+    done = 0
+
+    def progress(count: int) -> None:
+        reader.settings.on_progress(done + count, total)
+
+    splits = {}
+    for part, files in parts.items():
+        splits[part] = _filled(files, labels, reader, threads, bad, progress)
+        done += len(files)
+    if not len(splits["train"]):
+        raise DatasetError(
+            f"no picture of the training part can be read: {bad[0][1]}", code="unreadable"
+        )  # fmt: skip
+    found = (unreadable_problem([name for name, _ in bad], [text for _, text in bad]),) if bad else ()
+    return Dataset("", (), splits["train"], splits["test"], found=found)
+
+
+def _filled(
+    files: Listing,
+    labels: dict[str, int],
+    reader: _Reader,
+    threads: int,
+    bad: list[tuple[str, str]],
+    progress: Callable[[int], None],
+) -> Split:
+    """All files decoded into one array, without a second copy of it at any time."""
+    images = np.empty((len(files), *reader.target, 3), np.uint8)
+    kept: list[int] = []
+
+    def fill(places: Sequence[int]) -> list[tuple[int, ImageError | None]]:
+        outcome: list[tuple[int, ImageError | None]] = []
+        for place in places:
+            try:
+                images[place] = reader(files[place][0])
+                outcome.append((place, None))
+            except ImageError as error:
+                if reader.settings.strict:
+                    raise unreadable_error(error) from error
+                outcome.append((place, error))
+        return outcome
+
+    chunks = in_chunks(len(files), 512 if threads == 1 else 16)
+    with ThreadPoolExecutor(threads) as pool:
+        for chunk, outcome in zip(chunks, (map if threads == 1 else pool.map)(fill, chunks), strict=True):
+            for place, error in outcome:
+                if error is None:
+                    kept.append(place)
+                else:
+                    bad.append((printable(files[place][0]), error.message))
+            progress(chunk.stop)
+    if len(kept) < len(files):
+        for new, old in enumerate(kept):
+            images[new] = images[old]
+        images = images[: len(kept)]
+    chosen = [files[place] for place in kept]
+    return Split([labels[class_] for _, class_ in chosen], [name for name, _ in chosen], images=images)
+
+
+def _streamed(parts: dict[str, Listing], labels: dict[str, int], reader: _Reader, threads: int) -> Dataset:
+    splits = {}
+    for part, files in parts.items():
+        names = [name for name, _ in files]
+        splits[part] = Split(
+            [labels[class_] for _, class_ in files],
+            names,
+            shape=(*reader.target, 3),
+            fetch=lambda index, names=names: reader(names[index]),  # type: ignore[misc]
+            threads=threads,
+            strict=reader.settings.strict,
+        )
+    return Dataset("", (), splits["train"], splits["test"])
+
+
+def _threads() -> int:
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(2, min(8, count))

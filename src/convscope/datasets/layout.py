@@ -1,0 +1,172 @@
+"""Which class and which part each file belongs to, told from the folders it lies in.
+
+Understood are class folders, class folders within ``train`` and ``test`` (or ``val``), and either of these
+inside one outer folder, as archives often have them.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from convscope.data.kinds import format_of
+from convscope.data.names import printable
+from convscope.datasets.problems import Problem, counted, listed
+from convscope.datasets.trees import Tree
+from convscope.errors import DatasetError
+
+TRAIN = ("train", "training")
+TEST = ("test", "testing", "val", "valid", "validation")
+_ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif", ".tiff", ".bmp", ".jfif", ".jpe")
+
+LAYOUT = (
+    "Expected is a folder or zip with one folder a class (cats/1.jpg, dogs/2.jpg), alone or inside "
+    "train/ and test/."
+)
+
+
+@dataclass
+class Layout:
+    """Files by part and class.
+
+    ``parts`` maps ``"train"`` (and ``"test"``, where there is one) to pairs of a file and its class;
+    ``classes`` are those with files in ``train``, sorted.
+    """
+
+    classes: tuple[str, ...]
+    parts: dict[str, list[tuple[str, str]]]
+    problems: list[Problem] = field(default_factory=list)
+
+
+def find_layout(tree: Tree) -> Layout:
+    """Sort the files of ``tree`` into parts and classes.
+
+    Raises
+    ------
+    DatasetError
+        ``no_classes`` where there are no class folders, ``empty`` where they hold nothing.
+    """
+    problems: list[Problem] = []
+    base = _outer_folder(tree)
+    roots = _parts(tree, base, problems)
+    files: dict[str, list[tuple[str, str]]] = {part: [] for part in roots}
+    outside: list[str] = []
+    others: list[str] = []
+    for name in tree.files:
+        part, below = _place(name, roots)
+        class_, slash, _ = below.partition("/")
+        if part is None:
+            continue
+        if not slash:
+            outside.append(printable(name))
+        elif _is_picture(tree, name):
+            files[part].append((name, class_))
+        else:
+            others.append(printable(name))
+    folders = _class_folders(tree, roots)
+    if not any(folders.values()):
+        raise DatasetError(
+            f"`{tree.name}` holds no class folders"
+            + (f", only {counted(len(outside), 'file')}" if outside else ""),
+            code="no_classes",
+            hint=LAYOUT,
+        )
+    if not files["train"]:
+        raise DatasetError(
+            f"the class folders of `{tree.name}` hold no pictures to train on: "
+            f"{listed(map(printable, sorted(folders['train'])) or ['none'])}",
+            code="empty",
+            hint=LAYOUT,
+        )
+    _say(problems, "outside_classes", outside, "file", "outside the class folders")
+    _say(problems, "not_a_picture", others, "file", "not a picture in a format that is read")
+    classes = _settle(files, folders, problems)
+    return Layout(classes, files, problems)
+
+
+def _settle(
+    files: dict[str, list[tuple[str, str]]], folders: dict[str, set[str]], problems: list[Problem]
+) -> tuple[str, ...]:
+    """The classes; those that are empty or only in the test part go, with a word."""
+    kept = {class_ for _, class_ in files["train"]}
+    for part, names in folders.items():
+        empty = sorted(names - {class_ for _, class_ in files[part]})
+        if empty:
+            shown = [printable(name) for name in empty]
+            where = "" if len(folders) == 1 else f" in {part}"
+            word = counted(len(empty), "class has", "classes have")
+            text = f"{word} no pictures{where}: {listed(shown)}"
+            problems.append(Problem("empty_class", text, tuple(shown)))
+    only = sorted({class_ for _, class_ in files.get("test", [])} - kept)
+    if only:
+        shown = [printable(name) for name in only]
+        word = counted(len(only), "class is", "classes are")
+        text = f"{word} only in test, and left out there: {listed(shown)}"
+        problems.append(Problem("class_only_in_test", text, tuple(shown)))
+        files["test"] = [pair for pair in files["test"] if pair[1] in kept]
+    return tuple(sorted(kept))
+
+
+def _outer_folder(tree: Tree) -> str:
+    """The one folder that everything lies in, with a slash, if it is not a class or a part itself."""
+    base = ""
+    while True:
+        tops = {name[len(base) :].partition("/")[0] for name in tree.files if name.startswith(base)}
+        tops |= {
+            name[len(base) :].partition("/")[0]
+            for name in tree.folders
+            if name.startswith(base) and len(name) > len(base)
+        }
+        if len(tops) != 1:
+            return base
+        deeper = f"{base}{tops.pop()}/"
+        inner = {n[len(deeper) :].partition("/")[0] for n in tree.folders if n.startswith(deeper)} - {""}
+        if not inner or deeper[len(base) : -1].lower() in TRAIN:
+            return base
+        base = deeper
+
+
+def _parts(tree: Tree, base: str, problems: list[Problem]) -> dict[str, str]:
+    """The folder of each part: one ``train`` for everything, or ``train`` and ``test`` as they lie there."""
+    tops = {n[len(base) :] for n in tree.folders if n.startswith(base) and "/" not in n[len(base) :]} - {""}
+    lower = {name.lower(): name for name in tops}
+    train = next((lower[name] for name in TRAIN if name in lower), None)
+    tests = [lower[name] for name in TEST if name in lower]
+    others = sorted(tops - {train, *tests})
+    # Beside other classes and without a test part, a folder `train` holds pictures of trains.
+    if train is None or (others and not tests):
+        return {"train": base}
+    if not tests:
+        return {"train": f"{base}{train}/"}
+    for unused in (*tests[1:], *others):
+        text = f"the pictures in {printable(unused)} are not used, only those in {train} and {tests[0]}"
+        problems.append(Problem("unused_split", text, (printable(unused),)))
+    return {"train": f"{base}{train}/", "test": f"{base}{tests[0]}/"}
+
+
+def _place(name: str, roots: dict[str, str]) -> tuple[str | None, str]:
+    for part, root in roots.items():
+        if name.startswith(root):
+            return part, name[len(root) :]
+    return None, ""
+
+
+def _class_folders(tree: Tree, roots: dict[str, str]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for part, root in roots.items():
+        found[part] = {n[len(root) :].partition("/")[0] for n in tree.folders if n.startswith(root)} - {""}
+    return found
+
+
+def _is_picture(tree: Tree, name: str) -> bool:
+    """By the ending for most; a file without a usual one is looked into."""
+    return name.lower().endswith(_ENDINGS) or format_of(tree.head(name)) is not None
+
+
+def _say(problems: list[Problem], code: str, names: Iterable[str], thing: str, what: str) -> None:
+    every = tuple(names)
+    if every:
+        verb = "is" if len(every) == 1 else "are"
+        text = f"{counted(len(every), thing)} {verb} {what}, and left out: {listed(every)}"
+        problems.append(Problem(code, text, every))
