@@ -245,13 +245,18 @@ def test_the_proof_of_a_value_adds_up_to_what_torch_computes(
     assert proof["agrees"] is True
     assert proof["bias"] == pytest.approx(bias)
     sums = products.sum((1, 2))
-    assert [term["value"] for term in proof["terms"]] == pytest.approx(sorted(sums, key=abs, reverse=True))
+    assert proof["terms"]["value"] == pytest.approx(sorted(sums, key=abs, reverse=True))
     best = proof["patches"][0]
     assert best["channel"] == int(abs(sums).argmax())
     assert np.array(best["products"]) == pytest.approx(products[best["channel"]])
     assert np.array(best["kernel"]) == pytest.approx(weight[best["channel"]])
-    first = proof["terms"][0]["cell"]
-    assert (first["node"], first["channel"]) == (op.inputs[0], best["channel"])
+    terms = proof["terms"]
+    assert (terms["node"][0], terms["channel"][0]) == (op.inputs[0], best["channel"])
+    assert terms["label"][0] == f"channel {best['channel']}"
+    largest = np.unravel_index(abs(products[best["channel"]]).argmax(), (size, size))
+    assert terms["row"][0] == row - padding + largest[0]
+    assert terms["column"][0] == column - padding + largest[1]
+    assert terms["names"] == {str(op.inputs[0]): expected.ops[op.inputs[0]].name}
     box = expected.field_box(op.index, row, column)
     assert proof["field"] == list(box)
 
@@ -266,6 +271,22 @@ def test_a_value_without_a_cell_is_the_peak(
     linear = node_of(scene, "linear", last=True)["id"]
     proof = client.get(f"/api/looks/{done}/value", params={"node": linear, "channel": 2}).json()
     assert proof["value"] == pytest.approx(float(expected.output[0, 2]))
+
+
+def test_the_arithmetic_of_the_value_that_was_read_comes_along(
+    client: Any, done: str, scene: dict[str, Any], expected: Any
+) -> None:
+    relu = next(op for op in expected.ops if op.kind in ("relu", "relu6", "tanh") and op.spatial is not None)
+    asked = {"node": relu.index, "channel": 2, "row": 4, "column": 3}
+    alone = client.get(f"/api/looks/{done}/value", params=asked).json()
+    chain = client.get(f"/api/looks/{done}/value", params={**asked, "steps": 6}).json()
+    upstream = chain.pop("upstream")
+    assert chain == alone
+    source = expected.ops[relu.inputs[0]]
+    assert (upstream["cell"]["node"], upstream["cell"]["channel"]) == (source.index, 2)
+    assert upstream["value"] == float(source.value[0, 2, 4, 3])
+    asked["node"] = source.index
+    assert upstream == client.get(f"/api/looks/{done}/value", params={**asked, "steps": 6}).json()
 
 
 @pytest.mark.parametrize(

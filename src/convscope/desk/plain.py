@@ -29,4 +29,15 @@ def plain(value: Any) -> Any:
 
 def plain_json(value: Any) -> bytes:
     """The same as text."""
-    return json.dumps(plain(value), allow_nan=False, separators=(",", ":")).encode("ascii")
+    try:
+        # Where every number is finite, as nearly always, there is nothing to go through one by one.
+        text = json.dumps(value, allow_nan=False, separators=(",", ":"), default=_unfolded)
+    except ValueError:
+        text = json.dumps(plain(value), allow_nan=False, separators=(",", ":"))
+    return text.encode("ascii")
+
+
+def _unfolded(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    return value.tolist() if hasattr(value, "tolist") else list(value)

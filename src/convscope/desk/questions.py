@@ -18,7 +18,7 @@ def value(trace: Trace, asked: Mapping[str, Any]) -> Answer:
     from convscope.desk.values import explain
 
     cell = (asked["row"], asked["column"]) if asked["row"] is not None else None
-    return {}, plain_json(explain(trace, asked["node"], asked["channel"], cell))
+    return {}, plain_json(explain(trace, asked["node"], asked["channel"], cell, steps=asked.get("steps", 1)))
 
 
 def box(trace: Trace, asked: Mapping[str, Any]) -> Answer:

@@ -20,7 +20,7 @@ from convscope.page.worker import Handler, limit_memory
 
 def make_handler(hello: dict[str, Any]) -> Handler:
     """The handler of this worker's jobs; torch is loaded here, so that no one waits for it later."""
-    for name in ("scene", "tracing", "desk.pieces", "desk.values"):
+    for name in ("scene", "tracing", "tracing.arithmetic", "desk.pieces", "desk.values"):
         import_module(f"convscope.{name}")
     taken = address_space()
     if taken:

@@ -181,12 +181,16 @@ async def value(
     channel: Number = 0,
     row: Annotated[int | None, Query(ge=0, le=1 << 30)] = None,
     column: Annotated[int | None, Query(ge=0, le=1 << 30)] = None,
+    steps: Annotated[int, Query(ge=1, le=6)] = 1,
 ) -> Response:
-    """Where one value comes from, term by term, and whether the sum is the model's own value."""
+    """Where one value comes from, term by term, and whether the sum is the model's own value.
+
+    Where an op reads one value alone, that value's arithmetic comes with it, up to ``steps`` in a row.
+    """
     if (row is None) != (column is None):
         raise PageError(422, "invalid", "`row` and `column` go together")
     looks = state_of(request).looks
-    asked = {"node": node, "channel": channel, "row": row, "column": column}
+    asked = {"node": node, "channel": channel, "row": row, "column": column, "steps": steps}
     _, found = await looks.ask(looks.get(look).spec, "value", asked)
     return Response(found, media_type=JSON)
 

@@ -64,10 +64,10 @@ export class LiveSource {
       new Numbers(await (await this.fetched(`/arrays/${number}`)).arrayBuffer()));
   }
 
-  /** The arithmetic of one value. */
+  /** The arithmetic of one value, and of the one it was read from, up to the sum of many. */
   value(node, channel, cell) {
     const place = cell ? `&row=${cell.row}&column=${cell.column}` : "";
-    const path = `/value?node=${node}&channel=${channel}${place}`;
+    const path = `/value?node=${node}&channel=${channel}${place}&steps=6`;
     return this.remembered(path, 20000, async () => (await this.fetched(path)).json());
   }
 

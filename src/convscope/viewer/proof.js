@@ -15,7 +15,7 @@ const DIGITS = 8;
 
 /**
  * @typedef {{node: number|null, name: string, channel: number, row: number|null, column: number|null}} ProofCell
- * @typedef {Object} Arithmetic what the server's `value` answers
+ * @typedef {Object} Arithmetic what the server's `value` answers; `terms` by column or one by one, `upstream` the next step
  */
 
 /** Works for anything that can answer `value(node, channel, cell)` as the live server does. */
@@ -55,16 +55,10 @@ export class ProofPanel {
     this.node.hidden = false;
     this.node.dataset.ready = "";
     fill(this.title, element("b", {}, `${node.name}`), ` channel ${grouped(channel)}`, cell ? `, row ${cell.row}, column ${cell.column}` : "");
-    const late = setTimeout(() => turn === this.turn && fill(this.body, element("p", { class: "dim" }, "Asking the server …")), 250);
+    const late = setTimeout(() => turn === this.turn && fill(this.body, element("p", { class: "dim" }, "Asking …")), 250);
     try {
-      const chain = [];
-      let at = { node: node.id, channel, cell };
-      while (at && chain.length < CHAIN) {
-        const found = await this.options.value(at.node, at.channel, at.cell);
-        if (turn !== this.turn) return;
-        chain.push(found);
-        at = onlyParent(found);
-      }
+      const chain = await this.chainOf({ node: node.id, channel, cell });
+      if (turn !== this.turn) return;
       this.chain = chain;
       this.options.found(chain[0]);
       fill(this.body, ...chain.map((found, place) => this.step(found, place)), this.onward(node));
@@ -74,6 +68,18 @@ export class ProofPanel {
     } finally {
       clearTimeout(late);
     }
+  }
+
+  /** The cell's arithmetic and, where it reads one cell alone, that cell's, and so on. */
+  async chainOf(at) {
+    const chain = [];
+    while (at && chain.length < CHAIN) {
+      let answer = await this.options.value(at.node, at.channel, at.cell);
+      // A host may send several steps in one answer.
+      for (; answer && chain.length < CHAIN; answer = answer.upstream) chain.push(withTerms(answer));
+      at = onlyParent(chain[chain.length - 1]);
+    }
+    return chain;
   }
 
   step(found, place) {
@@ -199,6 +205,17 @@ function switchedBy(found, factor) {
   const { value, total, tolerance } = found;
   const allowed = (tolerance ?? 0) * Math.abs(factor) + Math.abs(value) * 2 ** -23;
   return { ...found, factor, tolerance: allowed, agrees: Math.abs(total * factor - value) <= allowed };
+}
+
+/** Terms come as columns of numbers; here each is one thing again. */
+function withTerms(found) {
+  if (Array.isArray(found.terms)) return found;
+  const { label, value, input, weight, node, channel, row, column, names } = found.terms;
+  const terms = label.map((text, at) => ({
+    label: text, value: value[at], input: input?.[at] ?? null, weight: weight?.[at] ?? null,
+    cell: node[at] === null ? null : { node: node[at], name: names[node[at]], channel: channel[at], row: row[at], column: column[at] },
+  }));
+  return { ...found, terms };
 }
 
 /** The one cell an operation reads, if it reads but one. */
