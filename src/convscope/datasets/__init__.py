@@ -8,6 +8,17 @@ from __future__ import annotations
 from convscope.datasets.dataset import Dataset
 from convscope.datasets.load import load_dataset
 from convscope.datasets.problems import Problem
+from convscope.datasets.sheet import contact_sheet
 from convscope.datasets.split import Split
+from convscope.datasets.statistics import Description, describe, normalization
 
-__all__ = ["Dataset", "Problem", "Split", "load_dataset"]
+__all__ = [
+    "Dataset",
+    "Description",
+    "Problem",
+    "Split",
+    "contact_sheet",
+    "describe",
+    "load_dataset",
+    "normalization",
+]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from convscope.data.names import printable
@@ -75,13 +76,35 @@ def load_dataset(
     wanted = tuple(classes) if classes is not None else None
     settings = Settings(wanted, size, strict, seed, memory, on_progress or _silent)
     if not isinstance(spec, (str, os.PathLike)):
-        raise UsageError(f"`spec` must be a name, a folder, a zip file or a torch Dataset; got {type(spec)}")
-    return _named(os.fspath(spec), root, settings)
+        from convscope.datasets.given import read_given
+
+        if root is not None:
+            raise UsageError("`root` says where the files of cifar10 are; a torch Dataset needs none")
+        return _guarded(read_given(spec, settings))
+    return _guarded(_named(os.fspath(spec), root, settings))
+
+
+def _guarded(dataset: Dataset) -> Dataset:
+    """``dataset``, once pictures in both parts are dealt with: left out of a part made here, else said.
+
+    Only where pictures are in memory; reading a large folder whole to begin with would take too long.
+    """
+    from convscope.datasets.copies import copies_problem, digests, find_copies, without_copies
+
+    train, test = dataset.train, dataset.test
+    train_images, test_images = train.images, test.images
+    if train_images is None or test_images is None:
+        return dataset
+    if dataset.split != "given":
+        test, note = without_copies(train, test)
+        return replace(dataset, test=test, notes=(*dataset.notes, note)) if note else dataset
+    copies = find_copies(digests(train_images), digests(test_images))
+    if not copies:
+        return dataset
+    return replace(dataset, found=(*dataset.found, copies_problem(copies, train, test)))
 
 
 def _named(spec: str, root: str | os.PathLike[str] | None, settings: Settings) -> Dataset:
-    from dataclasses import replace
-
     name, wanted = parse_spec(spec)
     if wanted is not None:
         if settings.classes is not None:
