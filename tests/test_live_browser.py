@@ -126,6 +126,7 @@ def test_a_clicked_cell_shows_the_sum_that_torch_computes(page: LivePage, plain:
     assert page.text(".verdict .tick") == "✓"
     assert page.get("root.querySelector('.readout output').title") == "exact"
     page.click(".patch summary")
+    page.wait("root.querySelector('.matrices')")
     cells = [float(text.replace("−", "-")) for text in page.texts(".matrices table:nth-child(2) td")]
     assert cells == pytest.approx(module.weight[5, 0].flatten().tolist(), rel=2e-3, abs=1e-6)
 
@@ -346,9 +347,10 @@ def test_the_address_holds_the_whole_state(page: LivePage, server: Server) -> No
     page.run("viewer.state.update({cam: '281', box: '20,20,80,90', pins: 'conv_stem:4', range: 'layer'})")
     page.press("e")
     page.wait("root.querySelector('.compared') && desk.viewer === viewer")
-    link = page.get("desk.constructor.link(desk)")
+    link = page.get("desk.host.link(desk.written)")
+    assert link.startswith(f"{server.base}/#token=")
     page.driver.get("about:blank")
-    page.driver.get(f"{server.base}/#{link}")
+    page.driver.get(link)
     page.awaken()
     page.wait("root.querySelector('.proof').dataset.ready && root.querySelector('.looking').dataset.ready")
     state = page.get(

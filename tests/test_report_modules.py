@@ -94,12 +94,13 @@ def modules_reached_from(entry: str) -> set[str]:
     return set(re.findall(r"^// ([\w-]+\.js)$", script, re.MULTILINE))
 
 
-def test_every_module_of_the_viewer_is_reached_by_the_report_or_by_the_live_page() -> None:
-    assert modules_reached_from("report.js") | modules_reached_from("live.js") == set(viewer_files(".js"))
+def test_every_module_of_the_viewer_is_reached_by_one_of_its_hosts() -> None:
+    hosts = ("report.js", "live.js", "widget.js")
+    assert set().union(*map(modules_reached_from, hosts)) == set(viewer_files(".js"))
 
 
-def test_a_report_carries_no_style_of_the_live_page_and_lacks_no_other() -> None:
-    assert {*STYLES, "live.css"} == set(viewer_files(".css"))
+def test_a_report_carries_no_style_of_the_live_hosts_and_lacks_no_other() -> None:
+    assert {*STYLES, "live.css", "widget.css"} == set(viewer_files(".css"))
 
 
 def test_no_module_of_the_live_page_makes_html_out_of_text() -> None:

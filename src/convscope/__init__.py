@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from convscope._version import __version__
 from convscope.errors import ConvscopeError
+from convscope.showing import drawn_by
 
 if TYPE_CHECKING:
     from convscope.data import Picture, load_image
@@ -54,6 +55,15 @@ __all__ = [
     "trace",
     "write_report",
 ]
+
+
+def _draw(thing: Any) -> str | None:
+    """What a trace or a scene is in a notebook; the exhibits are loaded when the first one is shown."""
+    html: str | None = import_module(f"{__name__}.exhibits.inline").inline_html(thing)
+    return html
+
+
+drawn_by(_draw)
 
 
 def __getattr__(name: str) -> Any:

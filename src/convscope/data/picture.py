@@ -9,6 +9,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+#: Longest side of a picture shown in a notebook.
+_SHOWN_SIDE = 1024
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -41,3 +44,15 @@ class Picture:
     def width(self) -> int:
         """Columns of pixels."""
         return int(self.pixels.shape[1])
+
+    def _repr_png_(self) -> bytes:
+        """It as a notebook shows it, at most 1,024 pixels a side."""
+        import io
+
+        from PIL import Image
+
+        image = Image.fromarray(self.pixels)
+        image.thumbnail((_SHOWN_SIDE, _SHOWN_SIDE), Image.Resampling.BOX)
+        out = io.BytesIO()
+        image.save(out, "PNG")
+        return out.getvalue()

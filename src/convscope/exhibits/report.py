@@ -80,18 +80,18 @@ def source_hash(text: str) -> str:
 
 
 @cache
-def viewer_script() -> str:
-    """The viewer's modules as one script that starts a report."""
+def viewer_script(entry: str = ENTRY) -> str:
+    """The viewer's modules as one script that does what ``entry`` does; by default, start a report."""
     folder = resources.files("convscope") / "viewer"
     modules = {file.name: file.read_text("utf-8") for file in folder.iterdir() if file.name.endswith(".js")}
-    return "\n" + join_modules(modules, ENTRY)
+    return "\n" + join_modules(modules, entry)
 
 
 @cache
-def viewer_style() -> str:
-    """The viewer's style sheets as one."""
+def viewer_style(names: tuple[str, ...] = STYLES) -> str:
+    """The viewer's style sheets as one; by default, those of a report."""
     folder = resources.files("convscope") / "viewer"
-    return "\n" + "\n".join((folder / name).read_text("utf-8") for name in STYLES)
+    return "\n" + "\n".join((folder / name).read_text("utf-8") for name in names)
 
 
 @cache

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from convscope.showing import Shown
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -15,7 +17,7 @@ SCHEMA = "convscope.scene/1"
 
 
 @dataclass(frozen=True, eq=False)
-class Scene:
+class Scene(Shown):
     """What a person looks at: a manifest and arrays, without torch, HTML or pixels on a screen.
 
     Parameters

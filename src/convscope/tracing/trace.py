@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from convscope.data import Picture, load_image
 from convscope.errors import ModelError, TraceError, UnknownLayerError, UsageError
 from convscope.models import Card, Geometry, Model, load_model
+from convscope.showing import Shown
 from convscope.tracing.allocation import reuse_freed_memory
 from convscope.tracing.answers import Prediction, find_logits, predict
 from convscope.tracing.build import build_calls, build_ops
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from convscope.tracing.arithmetic import Arithmetic
 
 
-class Trace:
+class Trace(Shown):
     """One forward pass of one model, op by op, with the values as they were when computed.
 
     Made by :func:`trace`. Iterating gives the ops in call order; ``trace[name]`` gives an op

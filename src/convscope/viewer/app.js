@@ -25,8 +25,9 @@ export class ConvscopeViewer extends HTMLElement {
    * @param {string} style text of the style sheet
    * @param {((context: any, viewer: ConvscopeViewer) => void)[]} [fittings] what a host adds to the page: parts into
    *   `viewer.places`, keys into `context.keys`, `context.prove`; what follows is told by `state` and `context.shown`
+   * @param {EventTarget & {matches: boolean}} [dark] whether the surroundings are dark; fires `change`
    */
-  start(source, address, style, fittings = []) {
+  start(source, address, style, fittings = [], dark = matchMedia("(prefers-color-scheme: dark)")) {
     const sheet = new CSSStyleSheet();
     sheet.replaceSync(style);
     this.root = this.attachShadow({ mode: "open" });
@@ -34,7 +35,7 @@ export class ConvscopeViewer extends HTMLElement {
     this.source = source;
     this.scene = new SceneView(source.manifest);
     this.state = new State(this.scene, address);
-    this.dark = matchMedia("(prefers-color-scheme: dark)");
+    this.dark = dark;
     const context = {
       scene: this.scene, source, state: this.state, ground: () => (this.isDark() ? "night" : "paper"),
       arrive: () => this.arrive(), enterGrid: () => this.enterGrid(), enterSpine: () => this.enterSpine(),
@@ -79,10 +80,10 @@ export class ConvscopeViewer extends HTMLElement {
       spine: element("div", { class: "middle", id: "network" }),
       layer: element("main", { class: "chosen", id: "layer" }, this.head.node, this.glass.node, this.vector.node, this.empty, this.grid.node),
     };
-    const jumps = element("nav", { class: "jumps", "aria-label": "parts of the page" },
+    this.jumps = element("nav", { class: "jumps", "aria-label": "parts of the page" },
       ...[["subject", "Photo"], ["layer", "Channel"], ["spine", "Network"]].map(([place, text]) =>
         element("button", { type: "button", on: { click: () => this.places[place].scrollIntoView() } }, text)));
-    this.frame = element("div", { class: "viewer" }, bar, this.places.subject, this.places.spine, this.places.layer, jumps);
+    this.frame = element("div", { class: "viewer" }, bar, this.places.subject, this.places.spine, this.places.layer, this.jumps);
     fill(this.root, this.frame);
     for (const fit of fittings) fit(context, this);
     this.help = helpSheet(context.keys);
@@ -155,7 +156,7 @@ export class ConvscopeViewer extends HTMLElement {
 
   /** After a choice: on a narrow page, brings what was chosen into sight. */
   arrive() {
-    if (matchMedia("(max-width: 47.99rem)").matches) this.places.layer.scrollIntoView();
+    if (getComputedStyle(this.jumps).display !== "none") this.places.layer.scrollIntoView();
   }
 
   enterGrid() {

@@ -10,7 +10,7 @@ const SOURCES = { given: "named at the start", package: "with its weights", arti
 
 /** Two buttons in the title, and the sheet they open. */
 export class Chooser {
-  /** @param {import("./live.js").Desk} desk */
+  /** @param {import("./desk.js").Desk} desk */
   constructor(desk, context) {
     this.desk = desk;
     this.context = context;
@@ -130,7 +130,7 @@ export class Chooser {
       if (text !== this.search.value.trim()) return;
       this.names = found.map(({ id }) => id);
       fill(this.list, ...found.map((model) => this.modelLine(model)));
-      if (!found.length) this.list.append(element("li", { class: "dim" }, "No model of that name. A class or a weights file of your own is named when the server is started: convscope serve net.py:Class."));
+      if (!found.length) this.list.append(element("li", { class: "dim" }, `No model of that name. ${this.desk.host.words.own}`));
     } catch (error) {
       this.trouble.textContent = errorText(error);
     }

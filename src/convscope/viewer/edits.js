@@ -33,7 +33,7 @@ export function edited(edits, { node, channels, factor }) {
 }
 
 export class EditPanel {
-  /** @param {import("./live.js").Desk} desk @param {import("./session.js").Look} look */
+  /** @param {import("./desk.js").Desk} desk @param {import("./session.js").Look} look */
   constructor(desk, look, context) {
     this.desk = desk;
     this.look = look;

@@ -12,7 +12,7 @@ const TILE = 112;
 const SHEET_GAP = 4;
 
 export class ExportMenu {
-  /** @param {import("./live.js").Desk} desk */
+  /** @param {import("./desk.js").Desk} desk */
   constructor(desk, context, viewer) {
     this.desk = desk;
     this.context = context;
@@ -32,9 +32,9 @@ export class ExportMenu {
       item("Exact values of the layer (.csv)", "one row a value", { what: "csv" }, () => this.fetch("csv")),
       item("Report (.html)", "one file that opens from disk", { what: "report" }, () => this.fetch("report")),
       item("Scene", "what every exhibit is made of", { what: "scene" }, () => this.fetch("scene")),
-      item("Copy a link to this sight", "opens while this server runs; it holds the key to it", { what: "link" }, () => this.copyLink()));
+      !desk.host.link ? null : item("Copy a link to this sight", "opens while this server runs; it holds the key to it", { what: "link" }, () => this.copyLink()));
     this.said = element("p", { class: "dim", role: "status" });
-    this.node = element("details", { class: "menu" }, element("summary", { class: "quiet", title: "pictures, numbers, report, link (w)" }, "Export"), element("div", { class: "sheet" }, this.list, this.said));
+    this.node = element("details", { class: "menu" }, element("summary", { class: "quiet", title: "what can be taken away (w)" }, "Export"), element("div", { class: "sheet" }, this.list, this.said));
     this.node.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || !this.node.open) return;
       event.stopPropagation();
@@ -44,7 +44,7 @@ export class ExportMenu {
     this.node.addEventListener("focusout", ({ relatedTarget }) => {
       if (relatedTarget && !this.node.contains(relatedTarget)) this.node.open = false;
     });
-    context.keys.push({ keys: "w", press: "w", text: "what can be taken away: pictures, numbers, report, link", run: () => {
+    context.keys.push({ keys: "w", press: "w", text: "what can be taken away: pictures, numbers, report", run: () => {
       this.node.open = true;
       this.list.querySelector("button:not(:disabled)").focus();
     } });
@@ -77,9 +77,7 @@ export class ExportMenu {
   }
 
   async copyLink() {
-    const { origin, pathname } = location;
-    const whole = this.desk.constructor.link(this.desk);
-    await navigator.clipboard.writeText(`${origin}${pathname}#${whole}`);
+    await navigator.clipboard.writeText(this.desk.host.link(this.desk.written));
     return "The link is copied. It holds the key to this server.";
   }
 

@@ -1,4 +1,4 @@
-// The address of the live page: which photo and model are looked at, what is switched off, and after that
+// What a live page keeps in its address: which photo and model are looked at, what is switched off, and after that
 // what the viewer keeps there.
 
 /**
@@ -22,14 +22,18 @@ export function editOfText(text) {
 }
 
 export class LiveAddress {
-  /** @param {Wish} wish what is looked at now */
-  constructor(wish) {
+  /**
+   * @param {Wish} wish what is looked at now
+   * @param {import("./desk.js").Host["bar"]} bar
+   */
+  constructor(wish, bar) {
     this.wish = wish;
+    this.bar = bar;
   }
 
   /** What the address asks for, on top of what is shown by default. @returns {Wish} */
-  static wished(standard) {
-    const fields = new URLSearchParams(location.hash.replace(/^#/, ""));
+  static wished(text, standard) {
+    const fields = new URLSearchParams(text.replace(/^#/, ""));
     return {
       model: fields.get("model") ?? standard.model,
       weights: fields.get("weights") === "none" ? "none" : "default",
@@ -40,7 +44,7 @@ export class LiveAddress {
   }
 
   read() {
-    const fields = new URLSearchParams(location.hash.replace(/^#/, ""));
+    const fields = new URLSearchParams(this.bar.read().replace(/^#/, ""));
     for (const name of OWN) fields.delete(name);
     return fields.toString();
   }
@@ -70,8 +74,10 @@ export class LiveAddress {
   }
 
   write(text, step) {
-    const whole = LiveAddress.whole(this.wish, text);
-    if (step) location.hash = whole;
-    else location.replace(`#${whole}`);
+    this.bar.write(LiveAddress.whole(this.wish, text), step);
+  }
+
+  back() {
+    this.bar.back();
   }
 }

@@ -1,13 +1,16 @@
 // Starts the viewer in a report: the scene and the style are in the page itself.
 
 import { ConvscopeViewer } from "./app.js";
+import { MemoryAddress } from "./memoryaddress.js";
 import { InlineSource } from "./source.js";
 import { HashAddress } from "./state.js";
 
 customElements.define("convscope-viewer", ConvscopeViewer);
 const viewer = /** @type {ConvscopeViewer} */ (document.querySelector("convscope-viewer"));
 viewer.addEventListener("theme", () => (document.documentElement.dataset.theme = viewer.dataset.theme));
-viewer.start(new InlineSource(document), new HashAddress(), document.querySelector("style").textContent);
+// Inside another page the address is that page's.
+const address = location.protocol === "about:" ? new MemoryAddress(() => viewer.state.reread()) : new HashAddress();
+viewer.start(new InlineSource(document), address, document.querySelector("style").textContent);
 addEventListener("hashchange", () => viewer.state.reread());
 addEventListener("keydown", (event) => {
   if (event.target === document.body) viewer.key(event);

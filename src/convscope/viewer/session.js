@@ -3,7 +3,7 @@
 import { ApiError } from "./api.js";
 import { LiveSource } from "./livesource.js";
 
-const WORDS = { waiting: "waiting for the model worker", loading: "loading the model", running: "running the model", drawing: "drawing", first: "fetching", done: "done" };
+const WORDS = { waiting: "waiting for the model", loading: "loading the model", running: "running the model", drawing: "drawing", first: "fetching", done: "done" };
 
 /**
  * @typedef {import("./liveaddress.js").Wish} Wish

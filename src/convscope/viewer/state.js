@@ -155,4 +155,8 @@ export class HashAddress {
     if (step) location.hash = text;
     else location.replace(`#${text}`);
   }
+
+  back() {
+    history.back();
+  }
 }
