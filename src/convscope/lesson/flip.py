@@ -109,7 +109,8 @@ FLIP = Lesson(
     text=both(
         "Mathematics turns the kernel around before sliding it; libraries slide it as it is and still say "
         "convolution. Only the first lets image and kernel change places: try it on the same numbers.",
-        "数学上的卷积先把核翻转再滑动；深度学习库直接滑动，却仍叫卷积。只有前者可以交换图像与核的位置：用同样的数字试一试。",
+        "数学上的卷积先把核翻转再滑动；深度学习库直接滑动，却仍叫卷积。"
+        "只有前者可以交换图像与核的位置：用同样的数字试一试。",
     ),
     controls=(
         Matrix(

@@ -3,12 +3,43 @@
 from __future__ import annotations
 
 from convscope.errors import UsageError, nearest
+from convscope.lesson.counting import COUNTING
+from convscope.lesson.cut import CUT
+from convscope.lesson.detectors import DETECTORS
 from convscope.lesson.flip import FLIP
+from convscope.lesson.grid import GRID
 from convscope.lesson.lessons import Lesson
+from convscope.lesson.pooling import POOLING
+from convscope.lesson.reach import REACH
+from convscope.lesson.shift import SHIFT
+from convscope.lesson.softmax import SOFTMAX
 from convscope.lesson.steps import STEPS
+from convscope.lesson.stride import STRIDE
+from convscope.lesson.threshold import THRESHOLD
+from convscope.lesson.variants import DEPTHWISE, DILATED, POINTWISE, TRANSPOSED
 
 #: Every lesson by its name.
-LESSONS: dict[str, Lesson] = {lesson.name: lesson for lesson in (STEPS, FLIP)}
+LESSONS: dict[str, Lesson] = {
+    lesson.name: lesson
+    for lesson in (
+        STEPS,
+        FLIP,
+        DETECTORS,
+        CUT,
+        STRIDE,
+        THRESHOLD,
+        POOLING,
+        REACH,
+        SHIFT,
+        GRID,
+        COUNTING,
+        SOFTMAX,
+        TRANSPOSED,
+        DILATED,
+        DEPTHWISE,
+        POINTWISE,
+    )
+}
 
 
 def find_lesson(name: str) -> Lesson:

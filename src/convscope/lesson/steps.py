@@ -222,7 +222,8 @@ STEPS = Lesson(
     text=both(
         "A small window moves over the image. At each place its numbers are multiplied by those of the "
         "kernel, the products are added up, and the sum becomes one cell of the feature map.",
-        "一个小窗口在图像上移动。在每个位置，窗口里的数与卷积核的数对应相乘，再把乘积相加，和就是特征图的一个单元。",
+        "一个小窗口在图像上移动。在每个位置，窗口里的数与卷积核的数对应相乘，再把乘积相加，"
+        "和就是特征图的一个单元。",
     ),
     controls=(
         SOURCE,
