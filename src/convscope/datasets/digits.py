@@ -66,7 +66,7 @@ def _table() -> np.ndarray:
     if spec is None or not spec.submodule_search_locations:
         raise MissingExtraError(
             "the digits come with scikit-learn, which is not installed",
-            hint="Install it with: pip install 'convscope[demo]'",
+            hint="Install it with: pip install 'convscope[train]'",
         )
     path = Path(next(iter(spec.submodule_search_locations))) / "datasets" / "data" / "digits.csv.gz"
     try:
