@@ -13,7 +13,7 @@ import convscope
 
 ROOT = Path(__file__).parents[1]
 SOURCES = sorted((ROOT / "src" / "convscope").rglob("*.py"))
-ROOMS = ["data", "explain", "models", "raster", "scene", "tracing"]
+ROOMS = ["data", "explain", "models", "raster", "scene", "tracing", "training"]
 
 
 def fresh(code: str) -> str:

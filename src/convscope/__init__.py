@@ -17,23 +17,30 @@ if TYPE_CHECKING:
     from convscope.exhibits.layers import draw_filters, draw_maps, draw_scores, save_picture
     from convscope.exhibits.report import write_report
     from convscope.models import Model, load_model
+    from convscope.notebook import show
     from convscope.scene import Scene, make_scene
     from convscope.tracing import Replace, Trace, trace
+    from convscope.training import Recipe, Run, evaluate, train
 
 _HOME = {
     "Model": "models",
     "Picture": "data",
+    "Recipe": "training",
     "Replace": "tracing",
+    "Run": "training",
     "Scene": "scene",
     "Trace": "tracing",
     "draw_filters": "exhibits.layers",
     "draw_maps": "exhibits.layers",
     "draw_scores": "exhibits.layers",
+    "evaluate": "training",
     "load_image": "data",
     "load_model": "models",
     "make_scene": "scene",
     "save_picture": "exhibits.layers",
+    "show": "notebook",
     "trace": "tracing",
+    "train": "training",
     "write_report": "exhibits.report",
 }
 
@@ -41,18 +48,23 @@ __all__ = [
     "ConvscopeError",
     "Model",
     "Picture",
+    "Recipe",
     "Replace",
+    "Run",
     "Scene",
     "Trace",
     "__version__",
     "draw_filters",
     "draw_maps",
     "draw_scores",
+    "evaluate",
     "load_image",
     "load_model",
     "make_scene",
     "save_picture",
+    "show",
     "trace",
+    "train",
     "write_report",
 ]
 

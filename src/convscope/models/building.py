@@ -7,6 +7,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -19,12 +20,34 @@ _FILLERS = frozenset(
     for name in ("uniform_", "normal_", "bernoulli_", "exponential_", "geometric_", "erfinv_", "log_normal_")
 )
 
+_initial_seed: ContextVar[int] = ContextVar("initial_seed", default=0)
+
 
 @contextmanager
-def seeded(seed: int = 0) -> Iterator[None]:
+def initial_seed(seed: int) -> Iterator[None]:
+    """Within, networks built with random weights get those of ``seed`` instead of 0.
+
+    Examples
+    --------
+    >>> with initial_seed(3), seeded():
+    ...     first = torch.rand(2)
+    >>> with seeded(3):
+    ...     bool(torch.equal(first, torch.rand(2)))
+    True
+    """
+    token = _initial_seed.set(seed)
+    try:
+        yield
+    finally:
+        _initial_seed.reset(token)
+
+
+@contextmanager
+def seeded(seed: int | None = None) -> Iterator[None]:
     """Within, random numbers start from ``seed``; afterwards the caller's go on undisturbed.
 
-    Covers torch on the CPU, ``random`` and numpy's global generator.
+    Without a seed they start from that of ``initial_seed``, or 0. Covers torch on the CPU,
+    ``random`` and numpy's global generator.
 
     Examples
     --------
@@ -42,6 +65,7 @@ def seeded(seed: int = 0) -> Iterator[None]:
     python_state = random.getstate()
     numpy_random: Any = getattr(sys.modules.get("numpy"), "random", None)
     numpy_state = numpy_random.get_state() if numpy_random else None
+    seed = _initial_seed.get() if seed is None else seed
     torch.default_generator.manual_seed(seed)
     random.seed(seed)
     if numpy_random:

@@ -33,8 +33,8 @@ def load_model(
     ----------
     spec
         ``efficientnet_lite0``, a torchvision name (``resnet50``), ``timm:NAME``, an article's
-        network (``tutorial_tanh``), ``path/to/net.py:Net``, or a ``torch.nn.Module``. A
-        ``Model`` is returned as it is.
+        network (``tutorial_tanh``), a run folder of ``convscope train``, ``path/to/net.py:Net``, or a
+        ``torch.nn.Module``. A ``Model`` is returned as it is.
     weights
         ``"default"`` for those that belong to the name; a name of the library
         (``"IMAGENET1K_V1"``); ``"none"`` for random ones, the same every time; a file
@@ -107,6 +107,10 @@ def _load(spec: Spec, weights: Weights, categories: tuple[str, ...] | None) -> P
         from convscope.models.package_models import load_lite0
 
         return load_lite0(request, categories)
+    if _is_run(text):
+        from convscope.models.run_models import load_run
+
+        return load_run(Path(text).expanduser(), request)
     if text in ARTICLE_NAMES:
         from convscope.models.article_models import load_article
 
@@ -131,6 +135,10 @@ def _load(spec: Spec, weights: Weights, categories: tuple[str, ...] | None) -> P
         f"there is no model `{text}`",
         hint=f"Did you mean {', '.join(near)}?" if near else "`convscope models` lists them all.",
     )
+
+
+def _is_run(text: str) -> bool:
+    return (Path(text).expanduser() / "run.json").is_file()
 
 
 def _card(

@@ -116,6 +116,26 @@ class Preprocessing:
         """Whether mean and standard deviation change anything."""
         return any(self.mean) or any(value != 1.0 for value in self.std)
 
+    def cut(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The pixels the model would see: resized and cropped, not yet scaled or normalised.
+
+        Parameters
+        ----------
+        pixels
+            ``uint8`` array of shape ``(height, width, 3)``, RGB.
+
+        Returns
+        -------
+        ``uint8`` array of shape ``(rows, columns, channels)``.
+
+        Examples
+        --------
+        >>> Preprocessing(resize=8, crop=(8, 8)).cut(np.zeros((20, 10, 3), np.uint8)).shape
+        (8, 8, 3)
+        """
+        rows, columns = self._resized(int(pixels.shape[0]), int(pixels.shape[1]))
+        return self._crop(self._resize(pixels, rows, columns))[0]
+
     def apply(self, pixels: NDArray[np.uint8]) -> Prepared:
         """The model's input for a picture, and where it lies on the picture.
 

@@ -300,6 +300,20 @@ def recipe_names(network: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*_RECIPES.get(network, {}), *_RECIPES[""]]))
 
 
+def own_recipe(network: str, data: Any) -> str:
+    """The recipe a network gets unless told otherwise: an article's for the article's pictures.
+
+    Examples
+    --------
+    >>> own_recipe("tutorial_cnn", "cifar10"), own_recipe("tutorial_cnn", "my_photos")
+    ('article', 'plain')
+    """
+    names = recipe_names(network)
+    if "article" not in names:
+        return names[0]
+    return "article" if isinstance(data, str) and data.partition(":")[0] == "cifar10" else "plain"
+
+
 def recipe(name: str = "", network: str = "") -> Recipe:
     """A recipe by name, in the version for ``network``.
 

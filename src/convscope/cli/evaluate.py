@@ -1,0 +1,97 @@
+"""``convscope evaluate``: how good a trained network is on images it never saw."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from convscope.cli.options import JsonOption, print_json, say, step
+from convscope.cli.tables import print_table
+
+if TYPE_CHECKING:
+    from convscope.training import Evaluation
+
+
+def run(
+    run_: Annotated[
+        str, typer.Argument(metavar="RUN", help="A run folder of `convscope train`.", show_default=False)
+    ],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            "-d",
+            metavar="WHAT",
+            help="As for `convscope train`; what the run was trained on if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    part: Annotated[
+        str, typer.Option("--part", metavar="WHICH", help="`test`: never trained on; or `train`.")
+    ] = "test",
+    leak: Annotated[
+        bool,
+        typer.Option(
+            "--leak",
+            help="Beside the accuracy show what an article's mistake gives: training images, dropout on.",
+        ),
+    ] = False,
+    root: Annotated[
+        str | None,
+        typer.Option(
+            "--root", metavar="PATH", help="Where the files of CIFAR-10 are, if at hand.", show_default=False
+        ),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Measure a trained network in evaluation mode: accuracy with its interval, class by class.
+
+    Examples:
+
+    - `convscope evaluate runs/tutorial_cnn-cifar10`
+    - `convscope evaluate runs/tutorial_cnn-cifar10 --data my_photos/`
+    """
+    from convscope.training.measuring import evaluate, measure_leak
+
+    if leak:
+        with step(f"measuring {run_}"):
+            found = measure_leak(run_, root=root)
+        kinds = {
+            "training images, dropout on (as the article measures)": found.as_the_article,
+            "training images, evaluation mode": found.train,
+            "test images, evaluation mode (its accuracy)": found.test,
+        }
+        if json:
+            print_json({name: value.to_json() for name, value in kinds.items()})
+            return
+        rows = [[name, f"{100 * value.accuracy:.2f} %", f"{value.images:,}"] for name, value in kinds.items()]
+        print_table([["measured on", "accuracy", "images"], *rows], right=[1, 2])
+        return
+    with step(f"measuring {run_}"):
+        measured = evaluate(run_, data, part=part, root=root)
+    if json:
+        confusion = {"classes": list(measured.classes), "confusion": measured.confusion.tolist()}
+        print_json({**measured.to_json(), **confusion})
+        return
+    _print(run_, part, measured)
+
+
+def _print(name: str, part: str, found: Evaluation) -> None:
+    low, high = (100 * end for end in found.interval)
+    kind = "test" if part == "test" else "training"
+    say(
+        f"{name}: {100 * found.accuracy:.2f} % of {found.images:,} {kind} images right "
+        f"(95 %: {low:.1f} to {high:.1f}), loss {found.loss:.4g}",
+        strong=True,
+    )
+    totals = found.confusion.sum(1)
+    rows = []
+    for i, name_ in enumerate(found.classes):
+        if totals[i]:
+            others = found.confusion[i].copy()
+            others[i] = 0
+            worst = int(others.argmax())
+            mixed = f"{found.classes[worst]} ({int(others[worst])})" if others[worst] else ""
+            rows.append([name_, f"{100 * found.per_class[name_]:.1f} %", f"{int(totals[i]):,}", mixed])
+    print_table([["class", "right", "images", "most taken for"], *rows], right=[1, 2])

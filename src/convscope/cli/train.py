@@ -1,0 +1,261 @@
+"""``convscope train``: from a network, pictures with classes and a recipe to a trained network."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from convscope.cli.options import JsonOption, note, print_json, say
+from convscope.cli.training_progress import shown_progress
+from convscope.errors import UsageError
+
+if TYPE_CHECKING:
+    from convscope.training import Recipe, Run
+
+
+def run(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODEL]",
+            help="An article's network (`tutorial_cnn`), a torchvision name, `timm:NAME` or your own "
+            "`path/to/net.py:Class`; it begins with random weights. `tutorial_tanh` if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            "-d",
+            metavar="WHAT",
+            help="`digits` (the default, offline), `cifar10`, a folder of class folders or a zip of one; "
+            "some classes of it: `cifar10:airplane,automobile,ship`.",
+            show_default=False,
+        ),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            "-r",
+            metavar="NAME",
+            help="`article`: as the article says, mistakes mended; `fast`: ours; `plain`: for any network. "
+            "If not given: the article's for its own pictures, else `plain`.",
+            show_default=False,
+        ),
+    ] = None,
+    run_: Annotated[
+        str | None,
+        typer.Option(
+            "--run",
+            "-o",
+            metavar="FOLDER",
+            help="Where everything goes; a new folder under runs/ if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in `--run` from its last checkpoint.")
+    ] = False,
+    epochs: Annotated[
+        int | None,
+        typer.Option("--epochs", "-e", metavar="N", help="Passes over the images.", show_default=False),
+    ] = None,
+    batch: Annotated[
+        int | None, typer.Option("--batch", "-b", metavar="N", help="Images a step.", show_default=False)
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option("--learning-rate", "-l", metavar="RATE", help="Its largest value.", show_default=False),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            "--precision",
+            metavar="WHICH",
+            help="`fp32`, `bf16`, or `auto`: bf16 where the processor has it.",
+            show_default=False,
+        ),
+    ] = None,
+    compile_: Annotated[bool, typer.Option("--compile", help="Let torch compile the network first.")] = False,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="NAME=VALUE",
+            help="Any value of the recipe, such as `momentum=0.8`; may be repeated. `--set ?` lists them.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", "-s", metavar="N", help="0 if not given.", show_default=False)
+    ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(
+            "--threads",
+            "-j",
+            min=1,
+            metavar="N",
+            help="With 1, the same seed gives the same weights bit for bit on one machine.",
+            show_default=False,
+        ),
+    ] = None,
+    device: Annotated[
+        str, typer.Option("--device", metavar="WHICH", help="`auto`, `cpu`, `cuda`, `cuda:1`, `mps`.")
+    ] = "auto",
+    size: Annotated[
+        int | None,
+        typer.Option(
+            "--size", min=1, metavar="PIXELS", help="Side of the network's input.", show_default=False
+        ),
+    ] = None,
+    root: Annotated[
+        str | None,
+        typer.Option(
+            "--root", metavar="PATH", help="Where the files of CIFAR-10 are, if at hand.", show_default=False
+        ),
+    ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at the first picture that cannot be read.")
+    ] = False,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write event files for TensorBoard too.")
+    ] = False,
+    checkpoint: Annotated[
+        float,
+        typer.Option(
+            "--checkpoint", min=0, metavar="SECONDS", help="Save the whole state at least so often."
+        ),
+    ] = 30.0,
+    json: JsonOption = False,
+) -> None:
+    """Train a network, measure it on images it never saw, and keep everything in a run folder.
+
+    Without arguments a small network learns handwritten digits, in half a minute and offline. Ctrl-C saves
+    the state; `--resume` goes on and ends with the very same weights.
+
+    Examples:
+
+    - `convscope train`
+    - `convscope train tutorial_cnn --data cifar10 --epochs 5`
+    - `convscope train tutorial_tanh --data cifar10:airplane,automobile,ship`
+    - `convscope train --resume --run runs/tutorial_cnn-cifar10`
+    - `convscope look photo.png --model runs/tutorial_cnn-cifar10`
+    """
+    changes: dict[str, Any] = {
+        "epochs": epochs,
+        "batch": batch,
+        "learning_rate": learning_rate,
+        "precision": precision,
+        "compile": True if compile_ else None,
+    }
+    typed = {key: str(value) for key, value in changes.items() if value is not None} | pairs(set_ or [])
+    from convscope.training import train
+
+    if resume and run_ is None:
+        run_ = _latest()
+    chosen = _recipe(recipe, model, data, typed, resume)
+    with shown_progress() as progress:
+        done = train(
+            model,
+            data,
+            chosen,
+            run=run_,
+            seed=seed,
+            size=size,
+            root=root,
+            strict=strict,
+            threads=threads,
+            device=device,
+            resume=resume,
+            checkpoint_seconds=checkpoint,
+            tensorboard=tensorboard,
+            on_progress=progress.step,
+            on_read=progress.read,
+            on_note=progress.note,
+        )
+    _report(done, json)
+
+
+def pairs(texts: list[str]) -> dict[str, str]:
+    """What ``--set`` was given, by name.
+
+    Examples
+    --------
+    >>> pairs(["batch=64", "nesterov = no"])
+    {'batch': '64', 'nesterov': 'no'}
+    """
+    found = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name.strip() or not value.strip():
+            raise UsageError(
+                f"`--set` takes NAME=VALUE, such as momentum=0.8; got {text!r}", hint=_settable()
+            )
+        found[name.strip().replace("-", "_")] = value.strip()
+    return found
+
+
+def _settable() -> str:
+    from dataclasses import fields
+
+    from convscope.training.recipes import Recipe
+
+    names = [f.name for f in fields(Recipe) if f.name not in ("name", "notes")]
+    return f"Names: {', '.join(names)}."
+
+
+def _recipe(
+    name: str | None, model: str | None, data: str | None, changes: dict[str, str], resume: bool
+) -> Recipe | str | None:
+    """The recipe with what was typed put over it; what a run is resumed with is its own."""
+    if not changes:
+        return name
+    if resume:
+        raise UsageError(
+            f"a run goes on with the recipe it was begun with; {', '.join(changes)} cannot change now",
+            hint="Leave that out, or begin another run.",
+        )
+    from convscope.training import recipe as named
+    from convscope.training.recipes import own_recipe
+    from convscope.training.session import DEFAULT_DATA, DEFAULT_MODEL
+
+    network = model or DEFAULT_MODEL
+    return named(name or own_recipe(network, data or DEFAULT_DATA), network).with_text(changes)
+
+
+def _latest() -> str:
+    """The run under runs/ that was worked on last and is not at its end."""
+    from pathlib import Path
+
+    from convscope.training.folder import RunFolder
+
+    begun = [path.parent for path in Path("runs").glob("*/run.json") if not RunFolder(path.parent).finished]
+    if not begun:
+        raise UsageError(
+            "there is no unfinished run under runs/",
+            hint="`--run` names the folder of the run to go on with.",
+        )
+    return str(max(begun, key=lambda path: path.stat().st_mtime))
+
+
+def _report(done: Run, json: bool) -> None:
+    found = done.evaluation
+    if json:
+        print_json({"run": str(done.folder), **found.to_json(), "history": list(done.history)})
+        return
+    low, high = (100 * end for end in found.interval)
+    name = done.config["model"]["spec"] or done.config["model"]["type"]
+    say(
+        f"{name} on {done.config['data']['name']}: {100 * found.accuracy:.2f} % of {found.images:,} test "
+        f"images right (95 %: {low:.1f} to {high:.1f})",
+        strong=True,
+    )
+    say(f"run: {done.folder}")
+    say(f"look through it: convscope look PHOTO --model {shlex.quote(str(done.folder))}")
+    for text in done.config["data"]["problems"]:
+        note(text)

@@ -1,0 +1,348 @@
+"""The loop: batches in, weights out, with everything needed to stop at any step and go on.
+
+All that decides the next step (weights, optimizer, average, random numbers, place in the epoch, sums
+of the metrics) is in ``state()``; a training that goes on from it does the same arithmetic as one that
+was never interrupted.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from convscope.errors import DivergedError
+from convscope.training.evaluation import Evaluation, class_scores, measure
+from convscope.training.pictures import Pictures
+from convscope.training.progress import Pace, Progress
+from convscope.training.recipes import Recipe
+from convscope.training.simple import Batches, make_optimizer, rate_at
+from convscope.training.state import to_device
+
+
+@dataclass
+class Sums:
+    """What this epoch's steps add up to."""
+
+    loss: float = 0.0
+    right: int = 0
+    images: int = 0
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """As a checkpoint keeps it."""
+        return {"loss": self.loss, "right": self.right, "images": self.images, "seconds": self.seconds}
+
+
+@dataclass
+class Hooks:
+    """What is called on the way.
+
+    ``on_step(step, module)`` after each step, counted from 1, and with 0 before the first;
+    ``on_progress`` with each step's ``Progress``; ``on_epoch`` with each finished row of metrics;
+    ``save`` whenever the state should reach the disk.
+    """
+
+    on_step: Callable[[int, nn.Module], None] | None = None
+    on_progress: Callable[[Progress], None] | None = None
+    on_epoch: Callable[[dict[str, Any]], None] | None = None
+    save: Callable[[], None] | None = None
+
+
+@dataclass
+class Engine:
+    """One training, from its first step or from a checkpoint.
+
+    Parameters
+    ----------
+    module
+        Trained in place.
+    train, test
+        Pictures as the network takes them.
+    classes
+        Names of the network's outputs.
+    recipe, seed
+        How, and from which random numbers.
+    device
+        Where the arithmetic is done.
+    checkpoint_seconds
+        At most so long between two checkpoints.
+    """
+
+    module: nn.Module
+    train: Pictures
+    test: Pictures
+    classes: tuple[str, ...]
+    recipe: Recipe
+    seed: int = 0
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    checkpoint_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        recipe = self.recipe
+        self.module.to(self.device)
+        if recipe.channels_last:
+            self.module.to(memory_format=torch.channels_last)
+        self.batches = Batches(
+            self.train.images,
+            self.train.labels,
+            batch=recipe.batch,
+            flip=recipe.flip,
+            translate=recipe.translate,
+            seed=self.seed,
+        )
+        self.optimizer = make_optimizer(self.module, recipe)
+        self.steps_per_epoch = len(self.batches)
+        self.steps = self.steps_per_epoch * recipe.epochs
+        self.step = 0
+        self.sums = Sums()
+        self.history: list[dict[str, Any]] = []
+        self.evaluation: Evaluation | None = None
+        self._saved_at = 0
+        self._saved_when = time.monotonic()
+
+    @property
+    def epoch(self) -> int:
+        """Epochs finished."""
+        return self.step // self.steps_per_epoch
+
+    def run(self, hooks: Hooks | None = None) -> None:
+        """Train to the end.
+
+        A first Ctrl-C lets the step be finished, saves the state and then raises ``KeyboardInterrupt``.
+
+        Raises
+        ------
+        DivergedError
+            If the loss is not a number any more; the checkpoint before it stays.
+        """
+        hooks = hooks or Hooks()
+        pace = Pace()
+        self._saved_when = time.monotonic()
+        if self.step == 0 and hooks.on_step is not None:
+            hooks.on_step(0, self.module)
+        with _deferred_signals() as stop:
+            while self.step < self.steps:
+                self._epoch(hooks, pace, stop)
+            if hooks.save is not None and self._saved_at != self.step:
+                self._save(hooks)
+
+    def state(self) -> dict[str, Any]:
+        """Everything the next step depends on."""
+        state: dict[str, Any] = {
+            "step": self.step,
+            "steps": self.steps,
+            "weights": self.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "random": {"cpu": torch.random.get_rng_state()},
+            "sums": self.sums.to_json(),
+            "history": self.history,
+        }
+        if self.device.type == "cuda":
+            state["random"]["cuda"] = torch.cuda.get_rng_state(self.device)
+        return state
+
+    def final_weights(self) -> dict[str, Tensor]:
+        """The weights the training ended with, under the names of the plain network."""
+        return self.module.state_dict()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from what ``state`` gave."""
+        with torch.no_grad():
+            own = self.module.state_dict()
+            for name, value in state["weights"].items():
+                own[name].copy_(value)
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        saved = state["optimizer"]
+        self.optimizer.load_state_dict(
+            {"state": saved["state"], "param_groups": self.optimizer.state_dict()["param_groups"]}
+        )
+        moved = to_device(saved["state"], dict(enumerate(parameters)), self.device)
+        for index, entries in moved.items():
+            self.optimizer.state[parameters[index]].update(entries)
+        torch.random.set_rng_state(state["random"]["cpu"])
+        if "cuda" in state["random"]:
+            torch.cuda.set_rng_state(state["random"]["cuda"], self.device)
+        self.step = int(state["step"])
+        self.sums = Sums(**state["sums"])
+        self.history = list(state["history"])
+        self._saved_at = self.step
+
+    def _epoch(self, hooks: Hooks, pace: Pace, stop: Callable[[], None]) -> None:
+        epoch, first = divmod(self.step, self.steps_per_epoch)
+        if first == 0:
+            self.sums = Sums()
+        self.module.train()
+        began = time.perf_counter()
+        before = self.sums.seconds
+        for images, labels in self.batches.epoch(epoch, first_step=first):
+            rate = rate_at(self.recipe, self.step, self.steps)
+            self._step(images, labels, rate)
+            pace.step(len(labels))
+            self.sums.seconds = before + time.perf_counter() - began
+            ended = self.step % self.steps_per_epoch == 0
+            if hooks.on_step is not None:
+                hooks.on_step(self.step, self.module)
+            if ended:
+                paused = time.perf_counter()
+                self._end_of_epoch(epoch, rate, hooks)
+                pace.pause(time.perf_counter() - paused)
+            if hooks.on_progress is not None:
+                hooks.on_progress(self._progress(epoch, rate, pace, ended))
+            due = time.monotonic() - self._saved_when >= self.checkpoint_seconds
+            try:
+                stop()
+            except KeyboardInterrupt:
+                self._save(hooks)
+                raise
+            if due:
+                self._save(hooks)
+
+    def _step(self, images: Tensor, labels: Tensor, rate: float) -> None:
+        inputs = self.train.normalize(images.to(self.device))
+        if self.recipe.channels_last:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        labels = labels.to(self.device)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate * group.get("rate_share", 1.0)
+        self.optimizer.zero_grad(set_to_none=True)
+        scores = class_scores(self.module(inputs))
+        loss = functional.cross_entropy(scores.float(), labels, label_smoothing=self.recipe.label_smoothing)
+        value = float(loss.detach())
+        if not math.isfinite(value):
+            raise self._diverged(value)
+        loss.backward()
+        self.optimizer.step()
+        self.sums.loss += value * len(labels)
+        self.sums.right += int((scores.detach().argmax(1) == labels).sum())
+        self.sums.images += len(labels)
+        self.step += 1
+
+    def _diverged(self, value: float) -> DivergedError:
+        word = "NaN (not a number)" if math.isnan(value) else "infinite"
+        step = self.step + 1
+        kept = (
+            f"The checkpoint of step {self._saved_at} is kept."
+            if self._saved_at
+            else "No step before it was saved."
+        )
+        return DivergedError(
+            f"the loss became {word} at step {step} (epoch {self.epoch + 1})",
+            step=step,
+            hint=f"{kept} A lower --learning-rate often helps; it was {self.recipe.learning_rate:g}.",
+        )
+
+    def _end_of_epoch(self, epoch: int, rate: float, hooks: Hooks) -> None:
+        sums = self.sums
+        row: dict[str, Any] = {
+            "epoch": epoch + 1,
+            "step": self.step,
+            "learning_rate": rate,
+            "train_loss": sums.loss / sums.images,
+            "train_accuracy": sums.right / sums.images,
+            "test_loss": None,
+            "test_accuracy": None,
+            "images_per_second": sums.images / max(sums.seconds, 1e-9),
+            "seconds": sums.seconds,
+        }
+        last = epoch + 1 == self.recipe.epochs
+        if last or (epoch + 1) % self.recipe.evaluate_every == 0:
+            self.evaluation = self.measure()
+            row["test_loss"] = _finite(self.evaluation.loss)
+            row["test_accuracy"] = self.evaluation.accuracy
+        self.history.append(row)
+        if hooks.on_epoch is not None:
+            hooks.on_epoch(row)
+
+    def measure(self, pictures: Pictures | None = None, *, training_mode: bool = False) -> Evaluation:
+        """The network as it is, on the test pictures or on others; random numbers go on undisturbed."""
+        cpu = torch.random.get_rng_state()
+        try:
+            return measure(
+                self.module,
+                self.test if pictures is None else pictures,
+                self.classes,
+                mirror=self.recipe.mirror,
+                training_mode=training_mode,
+            )
+        finally:
+            torch.random.set_rng_state(cpu)
+
+    def _progress(self, epoch: int, rate: float, pace: Pace, ended: bool) -> Progress:
+        speed = pace.steps_per_second
+        tested = [row["test_accuracy"] for row in self.history if row["test_accuracy"] is not None]
+        return Progress(
+            epoch=epoch + 1,
+            epochs=self.recipe.epochs,
+            step=self.step,
+            steps=self.steps,
+            loss=self.sums.loss / self.sums.images,
+            accuracy=self.sums.right / self.sums.images,
+            images_per_second=pace.images_per_second,
+            seconds_left=(self.steps - self.step) / speed if speed else math.inf,
+            learning_rate=rate,
+            test_accuracy=tested[-1] if tested else None,
+            ended_epoch=ended,
+        )
+
+    def _save(self, hooks: Hooks) -> None:
+        """Have the state written, unless its weights are no numbers: then the one before stays."""
+        if hooks.save is None:
+            return
+        # The loss of a step says nothing of what the step then did to the weights.
+        if not all(bool(torch.isfinite(p).all()) for p in self.module.parameters()):
+            raise self._diverged(math.nan)
+        hooks.save()
+        self._saved_at = self.step
+        self._saved_when = time.monotonic()
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+@contextmanager
+def _deferred_signals() -> Iterator[Callable[[], None]]:
+    """Within, Ctrl-C and a request to end wait for the function given to be called; a second one does not.
+
+    Between two updates of one step the weights are neither those before it nor those after it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: None
+        return
+    came: list[tuple[int, Any]] = []
+    before: dict[int, Any] = {}
+
+    def arrived(number: int, frame: Any) -> None:
+        came.append((number, frame))
+        if len(came) > 1:
+            pass_on()
+
+    def pass_on() -> None:
+        if came:
+            number, frame = came[0]
+            handler = before[number]
+            if callable(handler):
+                handler(number, frame)
+            raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        handler = signal.getsignal(number)
+        # Outside the command line a request to end ends the process at once, as its owner chose.
+        if callable(handler):
+            before[number] = handler
+            signal.signal(number, arrived)
+    try:
+        yield pass_on
+    finally:
+        for which, handler in before.items():
+            signal.signal(which, handler)

@@ -1,0 +1,333 @@
+"""``train``: from a network, a data set and a recipe to a run folder."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from convscope.errors import OutputError, RunError, UsageError
+from convscope.files import atomic_write
+from convscope.models.building import seeded
+from convscope.models.matching import differences
+from convscope.training import state as states
+from convscope.training.engine import Engine, Hooks
+from convscope.training.evaluation import Evaluation
+from convscope.training.folder import RunFolder, next_free
+from convscope.training.plan import Plan, prepare
+from convscope.training.recipes import Recipe
+
+if TYPE_CHECKING:
+    from convscope.models import Model
+    from convscope.training.progress import Progress
+
+DEFAULT_MODEL = "tutorial_tanh"
+DEFAULT_DATA = "digits"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a training left: its folder, and the numbers of its last measurement.
+
+    Parameters
+    ----------
+    folder
+        With every file of the run.
+    config
+        What ``run.json`` says.
+    history
+        One mapping an epoch, as in ``metrics.csv``.
+    evaluation
+        On the test images, which were never trained on.
+    notes
+        One sentence each, for people.
+    """
+
+    folder: Path
+    config: Mapping[str, Any] = field(repr=False)
+    history: tuple[Mapping[str, Any], ...] = field(repr=False)
+    evaluation: Evaluation
+    notes: tuple[str, ...] = field(default=(), repr=False)
+
+    def model(self) -> Model:
+        """The trained network, as ``convscope.load_model(run.folder)`` gives it."""
+        from convscope.models import load_model
+
+        return load_model(self.folder)
+
+
+def train(
+    model: str | Path | nn.Module | Model | None = None,
+    data: Any = None,
+    recipe: str | Recipe | None = None,
+    *,
+    run: str | os.PathLike[str] | None = None,
+    seed: int | None = None,
+    size: int | None = None,
+    root: str | os.PathLike[str] | None = None,
+    strict: bool = False,
+    threads: int | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    checkpoint_seconds: float = 30.0,
+    tensorboard: bool = False,
+    on_progress: Callable[[Progress], None] | None = None,
+    on_step: Callable[[int, nn.Module], None] | None = None,
+    on_note: Callable[[str], None] | None = None,
+    on_read: Callable[[int, int], None] | None = None,
+) -> Run:
+    """Train a network and keep everything about it in a run folder.
+
+    Parameters
+    ----------
+    model
+        Anything ``load_model`` takes, with fresh weights of ``seed``; ``tutorial_tanh`` if not given. A
+        module is trained in place.
+    data
+        Anything ``load_dataset`` takes, or a ``Dataset``; ``digits`` if not given.
+    recipe
+        A name (``article``, ``plain``, ``fast``) or a ``Recipe``; the network's own if not given.
+    run
+        The folder; a free name under ``runs/`` if not given.
+    seed
+        Of the weights, the order of the images, what is done to them, and dropout; 0 if not given.
+    size
+        Side of the input in pixels, where the network leaves a choice.
+    root, strict
+        As for ``load_dataset``.
+    threads
+        Of torch, during the training; as it is set if not given. With one, the same seed gives the same
+        weights bit for bit on one machine.
+    device
+        ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+    resume
+        Go on with the run in ``run`` from its last checkpoint, as it was begun.
+    checkpoint_seconds
+        The state reaches the disk at least so often.
+    tensorboard
+        Whether to write event files too.
+    on_progress, on_note, on_read
+        Called after each step; with each sentence a person should know; with pictures read and there are.
+    on_step
+        Called with the step, from 0, and the module, which it must leave as it is.
+
+    Returns
+    -------
+    The run. Accuracy in it is of images never trained on, in evaluation mode.
+
+    Raises
+    ------
+    TrainingError
+        If it cannot begin or go on: ``RunError`` for the folder, ``DivergedError`` for a loss that is
+        not a number any more.
+    ConvscopeError
+        For a model, data or recipe that cannot be used.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as place:
+    ...     run = train("tutorial_tanh", "digits", Recipe(epochs=1, batch=256), run=f"{place}/run", threads=1)
+    ...     sorted(path.name for path in run.folder.iterdir() if path.suffix == ".safetensors")
+    ['checkpoint.safetensors', 'model.safetensors']
+    """
+    say = on_note or (lambda text: None)
+    began = time.process_time()
+    asked = {"model": model, "data": data, "recipe": recipe, "seed": seed, "size": size}
+    if resume:
+        if run is None:
+            raise UsageError("`resume` needs `run`: the folder of the run to go on with")
+        folder = RunFolder(Path(run))
+        config: Mapping[str, Any] | None = folder.config()
+    else:
+        folder = RunFolder(Path(run)) if run is not None else RunFolder(_default_folder(model, data))
+        folder.refuse_what_exists()
+        config = None
+    with folder.locked(), _threads(threads):
+        if config is not None:
+            _refuse_other(folder, config, asked)
+            begun = config
+        else:
+            begun = {}
+        plan = prepare(
+            DEFAULT_MODEL if model is None else model,
+            DEFAULT_DATA if data is None else data,
+            recipe,
+            seed=seed or 0,
+            size=size,
+            root=root,
+            strict=strict,
+            device=device,
+            begun=begun,
+            on_read=on_read,
+        )
+        for text in plan.notes:
+            say(text)
+        if config is None:
+            config = plan.config()
+            folder.begin(config)
+        return _run(
+            folder,
+            config,
+            plan,
+            resume,
+            _Options(checkpoint_seconds, tensorboard, began),
+            Hooks(on_step=on_step, on_progress=on_progress),
+            say,
+        )
+
+
+@dataclass(frozen=True)
+class _Options:
+    checkpoint_seconds: float
+    tensorboard: bool
+    began: float
+
+
+def _run(
+    folder: RunFolder,
+    config: Mapping[str, Any],
+    plan: Plan,
+    resume: bool,
+    options: _Options,
+    hooks: Hooks,
+    say: Callable[[str], None],
+) -> Run:
+    from convscope.training.events import events
+
+    with seeded(plan.seed), events(folder.path if options.tensorboard else None) as event:
+        engine = Engine(
+            plan.network.module,
+            plan.train,
+            plan.test,
+            plan.classes,
+            plan.recipe,
+            seed=plan.seed,
+            device=plan.device,
+            checkpoint_seconds=options.checkpoint_seconds,
+        )
+        if resume:
+            say(_restore(folder, engine))
+        written = time.monotonic()
+
+        def on_epoch(row: dict[str, Any]) -> None:
+            nonlocal written
+            event(row)
+            # Hundreds of short epochs must not spend their time on writing one small file.
+            if time.monotonic() - written > 2:
+                folder.write_table("metrics", engine.history)
+                written = time.monotonic()
+
+        hooks.on_epoch = on_epoch
+        hooks.save = lambda: states.save(folder.checkpoint, engine.state())
+        engine.run(hooks)
+        return _finish(folder, config, plan, engine, options, say)
+
+
+def _finish(
+    folder: RunFolder,
+    config: Mapping[str, Any],
+    plan: Plan,
+    engine: Engine,
+    options: _Options,
+    say: Callable[[str], None],
+) -> Run:
+    from safetensors.torch import save as pack
+
+    from convscope.training.plots import draw_run
+
+    found = engine.evaluation or engine.measure()
+    folder.write_table("metrics", engine.history)
+    folder.write_evaluation(
+        found, {"split": "test", "cpu_seconds": time.process_time() - options.began, "step": engine.step}
+    )
+    notes = draw_run(folder.path, engine.history, found, plan.title)
+    for text in notes:
+        say(text)
+    weights = {k: v.detach().cpu().contiguous().clone() for k, v in engine.final_weights().items()}
+    atomic_write(folder.model, pack(weights, metadata={"format": "pt"}))
+    return Run(folder.path, config, tuple(engine.history), found, (*plan.notes, *notes))
+
+
+def _restore(folder: RunFolder, engine: Engine) -> str:
+    """Put the state of the last checkpoint into ``engine``; a sentence about it."""
+    if not folder.checkpoint.is_file():
+        return "no checkpoint was written before it was broken off: beginning with the first step"
+    state = states.load(folder.checkpoint)
+    wrong = differences(engine.module.state_dict(), state["weights"])
+    if wrong or int(state["steps"]) != engine.steps:
+        lines = wrong[:10] or [f"it counts {state['steps']} steps, this training {engine.steps}"]
+        raise RunError(
+            f"the checkpoint in `{folder.path}` is of another network or training",
+            code="different",
+            hint="\n".join(lines),
+        )
+    engine.restore(state)
+    return f"going on after step {engine.step:,} of {engine.steps:,}"
+
+
+def _refuse_other(folder: RunFolder, config: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Refuse to go on with a run as something else than it was begun as."""
+    if folder.finished:
+        raise RunError(
+            f"the run in `{folder.path}` is at its end already",
+            code="finished",
+            hint="Look at it: convscope evaluate RUN, convscope look PHOTO --model RUN.",
+        )
+    recipe = asked["recipe"]
+    pairs = {
+        "model": (asked["model"], config["model"]["spec"]),
+        "data": (asked["data"], config["data"]["spec"]),
+        "seed": (asked["seed"], config["seed"]),
+        "size": (asked["size"], config["data"]["size"]),
+        "recipe": (
+            recipe.to_json() if isinstance(recipe, Recipe) else recipe,
+            config["recipe"] if isinstance(recipe, Recipe) else config["recipe"]["name"],
+        ),
+    }
+    for name, (wanted, was) in pairs.items():
+        if wanted is None or was is None or not isinstance(wanted, str | int | dict) or wanted == was:
+            continue
+        if isinstance(wanted, dict):
+            name, wanted, was = next(
+                (key, wanted[key], was.get(key)) for key in wanted if wanted[key] != was.get(key)
+            )
+        raise RunError(
+            f"the run in `{folder.path}` was begun with {name} {was}, not {wanted}",
+            code="different",
+            hint="To go on with it, leave that out; to train anew, name another folder with --run.",
+        )
+
+
+def _default_folder(model: Any, data: Any) -> Path:
+    def short(value: Any, default: str) -> str:
+        text = default if value is None else value if isinstance(value, str | Path) else type(value).__name__
+        name = str(text).replace(":", "-").replace(",", "-").rstrip("/").rpartition("/")[2]
+        return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)[:60]
+
+    return next_free(Path("runs") / f"{short(model, DEFAULT_MODEL)}-{short(data, DEFAULT_DATA)}")
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    if count is None:
+        yield
+        return
+    if count < 1:
+        raise UsageError(f"`threads` must be at least 1; got {count}")
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+__all__ = ["DEFAULT_DATA", "DEFAULT_MODEL", "OutputError", "Run", "train"]
