@@ -8,7 +8,6 @@ first, and whatever is not plain or does not decode goes the careful way, whose 
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,11 +20,11 @@ from convscope.data.outline import outline
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-# What may stand before the frame header of a plain file: JFIF, tables, a comment, a restart interval.
+# What may stand before the first scan of a plain file: JFIF, tables, a restart interval, a comment.
 _PLAIN = frozenset((0xE0, 0xDB, 0xC4, 0xDD, 0xFE))
 _FRAMES = frozenset((0xC0, 0xC1, 0xC2))  # baseline, extended and progressive, all coded by Huffman
+_SCAN = 0xDA
 _MOST_SEGMENTS = 64
-_OTHER = re.compile(rb"\xff[\xe1-\xef]")  # camera data, colour profiles, Adobe's colour transform
 
 
 def decode_quickly(data: bytes, name: str, limits: Limits) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
@@ -71,25 +70,22 @@ def _plain_pixels(data: bytes, name: str, limits: Limits) -> NDArray[np.uint8] |
 
 def _frame(data: bytes) -> tuple[int, int, str] | None:
     """Width, height and Pillow's mode of a plain JPEG, ``None`` for any other."""
-    position = 2
+    position, body = 2, b""
     for _ in range(_MOST_SEGMENTS):
         head = data[position : position + 4]
         if len(head) < 4 or head[0] != 0xFF:
             return None
         kind, length = head[1], int.from_bytes(head[2:], "big")
-        if kind in _FRAMES:
+        if kind == _SCAN:
             break
-        if kind not in _PLAIN or length < 2:
+        if kind in _FRAMES and not body:
+            body = data[position + 4 : position + 10]
+        elif kind not in _PLAIN or length < 2:
             return None
         position += 2 + length
     else:
         return None
-    body = data[position + 4 : position + 10]
-    # Segments that change what the samples mean may also stand between frame header and first scan.
-    scan = data.find(b"\xff\xda", position)
-    if len(body) < 6 or body[0] != 8 or scan < 0 or _OTHER.search(data, position, scan):
-        return None
-    mode = {1: "L", 3: "RGB"}.get(body[5])
+    mode = {1: "L", 3: "RGB"}.get(body[5]) if len(body) == 6 and body[0] == 8 else None
     if mode is None:
         return None
     return int.from_bytes(body[3:5], "big"), int.from_bytes(body[1:3], "big"), mode
