@@ -146,6 +146,42 @@ def test_an_activation_is_followed_back_to_the_sum_behind_it(page: LivePage, pla
     assert terms == pytest.approx(largest, abs=1e-9)
 
 
+def test_terms_are_drawn_as_bars_to_both_sides_and_their_patches_as_pictures(page: LivePage) -> None:
+    choose(page, "conv_stem", 3, "3,3")
+    bars = page.get(
+        "[...root.querySelectorAll('.term:not(.rest)')].map(term => {"
+        " const [bar, axis] = ['.axis i', '.axis'].map("
+        "part => term.querySelector(part).getBoundingClientRect());"
+        " return [Number(term.dataset.value), (bar.left + bar.right - axis.left - axis.right) / 2, bar.width,"
+        " Math.min(bar.bottom, axis.bottom) - Math.max(bar.top, axis.top)]; })"
+    )
+    largest = max(abs(value) for value, *_ in bars)
+    assert {value < 0 for value, *_ in bars} == {True, False}
+    for value, middle, width, height in bars:
+        assert height > 5
+        assert middle == pytest.approx(width / 2 * (1 if value > 0 else -1), abs=0.5)
+        assert width == pytest.approx(bars[0][2] * abs(value) / largest, abs=0.5)
+    colors = page.get(
+        "[...root.querySelectorAll('.patch i')].map(i => i.style.background.match(/linear-gradient/g).length)"
+    )
+    assert colors == [3] * 9
+
+
+def test_pressing_the_mouse_already_asks_for_the_arithmetic(page: LivePage) -> None:
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    choose(page, CONV, 7)
+    plate = page.get("root.querySelector('#plate')")
+    page.run("performance.clearResourceTimings()")
+    ActionChains(page.driver).move_to_element(plate).click_and_hold().perform()
+    asked = "performance.getEntriesByType('resource').filter(({name}) => name.includes('/value')).length"
+    page.wait(f"{asked} === 1")
+    assert page.get("viewer.state.proof") is None
+    ActionChains(page.driver).release().perform()
+    page.wait("root.querySelector('.proof').dataset.ready === 'true'")
+    assert page.get(asked) == 1
+
+
 def test_a_term_leads_upstream_and_back(page: LivePage, plain: Any) -> None:
     choose(page, "blocks.1.1.conv_pwl", 3, "10,12")
     module, given, _ = plain["blocks.1.1.conv_pwl"]

@@ -47,7 +47,9 @@ export class BelowPanel {
     });
     context.state.addEventListener("point", () => this.point());
     context.state.addEventListener("change", ({ detail }) => {
-      if (!detail.has("layer")) this.draw();
+      if (detail.has("layer")) return;
+      if (detail.size === 1 && detail.has("proof")) this.point();
+      else this.draw();
     });
   }
 

@@ -26,7 +26,7 @@ export class BesidePanel {
     });
     context.state.addEventListener("point", () => this.point());
     context.state.addEventListener("change", ({ detail }) => {
-      if (!detail.has("layer")) this.draw();
+      if (!detail.has("layer") && !(detail.size === 1 && detail.has("proof"))) this.draw();
     });
   }
 

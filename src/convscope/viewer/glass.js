@@ -18,6 +18,8 @@ export class MapGlass {
       on: {
         mousemove: (event) => this.hover(event), mouseleave: () => context.state.point(null),
         keydown: (event) => this.key(event), blur: () => context.state.point(null), click: () => this.prove(),
+        // Between pressing and letting go there is time to ask.
+        pointerdown: ({ pointerType }) => pointerType === "mouse" && context.state.cell && context.foresee?.(context.state.cell),
       },
     }, this.canvas, this.cross);
     this.readout = element("p", { class: "readout", "aria-live": "polite" });
@@ -35,7 +37,10 @@ export class MapGlass {
         element("div", { class: "numbers" }, this.table, this.histogram, this.histogramNote, this.filter)));
     context.state.addEventListener("point", () => this.point());
     context.state.addEventListener("change", ({ detail }) => {
-      if (!detail.has("layer")) this.draw();
+      if (detail.has("layer")) return;
+      // A proof changes which cell is marked, and nothing else of the channel.
+      if (detail.size === 1 && detail.has("proof")) this.point();
+      else this.draw();
     });
   }
 

@@ -39,7 +39,7 @@ export class ChannelGrid {
       this.sorts.set(context.state.sort);
       if (detail.has("sort")) this.order();
       if (detail.has("channel") && !detail.has("layer")) this.follow();
-      if (!detail.has("layer")) this.soon();
+      if (!detail.has("layer") && !(detail.size === 1 && detail.has("proof"))) this.soon();
     });
     this.sorts.set(context.state.sort);
   }

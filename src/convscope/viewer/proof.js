@@ -2,16 +2,17 @@
 // the model's own value.
 
 import { errorText } from "./api.js";
-import { cssColor, pixelTable } from "./colors.js";
+import { cssColor } from "./colors.js";
 import { element, fill } from "./dom.js";
 import { counted, grouped, kindText, plainNumber, signedNumber } from "./format.js";
-import { paintMap } from "./paint.js";
 
 const TERMS_SHOWN = 12;
 const TERMS_MORE = 512;
 /** Operations in a row that each read one cell: as long a chain is one proof. */
 const CHAIN = 6;
 const DIGITS = 8;
+/** Milliseconds after which it is said that the answer is awaited. */
+const LATE = 150;
 
 /**
  * @typedef {{node: number|null, name: string, channel: number, row: number|null, column: number|null}} ProofCell
@@ -25,6 +26,7 @@ export class ProofPanel {
    * @param {(node: number, channel: number, cell: {row: number, column: number}|null) => Promise<any>} options.value
    * @param {(cell: ProofCell) => void} options.go to a cell upstream or downstream
    * @param {(arithmetic: any) => void} options.found told of each cell whose arithmetic has come
+   * @param {() => void} options.opened told when it is there to be seen
    * @param {() => void} options.back
    * @param {() => void} options.close
    * @param {() => "night"|"paper"} options.ground
@@ -49,22 +51,31 @@ export class ProofPanel {
     this.node.dataset.ready = "";
   }
 
-  /** @param {{id: number, name: string}} node @param {{row: number, column: number}|null} cell */
+  /**
+   * What was shown stays until the answer is there: nearly always so soon that a frame in between would
+   * only put it off.
+   * @param {{id: number, name: string}} node @param {{row: number, column: number}|null} cell
+   */
   async show(node, channel, cell) {
     const turn = (this.turn += 1);
-    this.node.hidden = false;
     this.node.dataset.ready = "";
-    fill(this.title, element("b", {}, `${node.name}`), ` channel ${grouped(channel)}`, cell ? `, row ${cell.row}, column ${cell.column}` : "");
-    const late = setTimeout(() => turn === this.turn && fill(this.body, element("p", { class: "dim" }, "Asking …")), 250);
+    const draw = (...parts) => {
+      fill(this.title, element("b", {}, `${node.name}`), ` channel ${grouped(channel)}`, cell ? `, row ${cell.row}, column ${cell.column}` : "");
+      fill(this.body, ...parts);
+      this.node.hidden = false;
+      this.options.opened();
+    };
+    const sorry = (error) => element("p", { class: "warning", role: "alert" }, errorText(error));
+    const late = setTimeout(() => turn === this.turn && draw(element("p", { class: "dim" }, "Asking …")), LATE);
     try {
-      const chain = await this.chainOf({ node: node.id, channel, cell });
+      const { chain, trouble } = await this.chainOf({ node: node.id, channel, cell });
       if (turn !== this.turn) return;
       this.chain = chain;
       this.options.found(chain[0]);
-      fill(this.body, ...chain.map((found, place) => this.step(found, place)), this.onward(node));
+      draw(...chain.map((found, place) => this.step(found, place)), trouble && sorry(trouble), this.onward(node));
       this.node.dataset.ready = "true";
     } catch (error) {
-      if (turn === this.turn) fill(this.body, element("p", { class: "warning", role: "alert" }, errorText(error)));
+      if (turn === this.turn) draw(sorry(error));
     } finally {
       clearTimeout(late);
     }
@@ -74,12 +85,17 @@ export class ProofPanel {
   async chainOf(at) {
     const chain = [];
     while (at && chain.length < CHAIN) {
-      let answer = await this.options.value(at.node, at.channel, at.cell);
-      // A host may send several steps in one answer.
-      for (; answer && chain.length < CHAIN; answer = answer.upstream) chain.push(withTerms(answer));
+      try {
+        let answer = await this.options.value(at.node, at.channel, at.cell);
+        // A host may send several steps in one answer.
+        for (; answer && chain.length < CHAIN; answer = answer.upstream) chain.push(withTerms(answer));
+      } catch (trouble) {
+        if (!chain.length) throw trouble;
+        return { chain, trouble };
+      }
       at = onlyParent(chain[chain.length - 1]);
     }
-    return chain;
+    return { chain, trouble: null };
   }
 
   step(found, place) {
@@ -87,7 +103,7 @@ export class ProofPanel {
     const body = [this.verdict(switchedBy(found, this.options.factor(found.cell)))];
     const named = Object.entries(found.quantities ?? {});
     body.push(element("p", { class: "formula" }, element("span", { class: "kind" }, kindText(found.kind)), " ", found.formula));
-    if (named.length) body.push(element("dl", { class: "quantities" }, ...named.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, plainNumber(value, 6))])));
+    if (named.length) body.push(element("dl", { class: "quantities" }, ...named.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, plainNumber(value, 6))))));
     for (const note of found.notes ?? []) body.push(element("p", { class: "dim" }, note));
     // One value read by a formula has no parts worth a table.
     if (found.terms.length > 1 || !onlyParent(found)) body.push(this.table(found));
@@ -165,13 +181,12 @@ export class ProofPanel {
   }
 
   picture(matrix, label) {
-    const [rows, columns] = [matrix.length, matrix[0].length];
-    const flat = matrix.flat();
-    const largest = Math.max(...flat.map(Math.abs)) || 1;
-    const bytes = Uint8Array.from(flat, (value) => 128 + Math.round((127 * value) / largest));
-    const canvas = element("canvas", { role: "img", "aria-label": label });
-    paintMap(canvas, bytes, 0, rows, columns, pixelTable(true, this.options.ground(), 1));
-    return canvas;
+    const largest = Math.max(...matrix.flat().map(Math.abs)) || 1;
+    const ground = this.options.ground();
+    const picture = element("i", { role: "img", "aria-label": label });
+    picture.style.aspectRatio = `${matrix[0].length} / ${matrix.length}`;
+    picture.style.background = checkered(matrix.map((line) => line.map((value) => cssColor(true, ground, (value ?? 0) / largest))));
+    return picture;
   }
 
   numbers(matrix, name, { places }) {
@@ -197,6 +212,18 @@ export class ProofPanel {
     return element("p", { class: "onward" }, element("span", { class: "dim" }, "goes on to "), ...readers.map((reader) =>
       element("button", { type: "button", class: "link", on: { click: () => this.options.go({ ...cell, node: reader.id, name: reader.name }) } }, reader.name)));
   }
+}
+
+/**
+ * A picture of few cells as a background: dozens of canvases would take several times as long to make.
+ * Each row reaches under all rows above it, so that no gap shows between them.
+ * @param {string[][]} colors
+ */
+function checkered(colors) {
+  return colors.map((line, row) => {
+    const stops = line.map((color, column) => `${color} ${(100 * column) / line.length}% ${(100 * (column + 1)) / line.length}%`);
+    return `linear-gradient(90deg, ${stops.join(", ")}) 0 0 / 100% ${(100 * (row + 1)) / colors.length}% no-repeat`;
+  }).join(", ");
 }
 
 /** A value that was scaled after it was computed: its sum is right where sum times factor is the value. */

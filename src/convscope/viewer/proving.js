@@ -21,6 +21,7 @@ export function fitProof(context, viewer) {
       exact.set(`${cell.node} ${cell.channel} ${cell.row} ${cell.column}`, value);
       viewer.glass.point();
     },
+    opened: () => viewer.places.layer.classList.add("proving"),
     back,
     close: () => state.update({ proof: null }),
     ground: context.ground,
@@ -33,10 +34,14 @@ export function fitProof(context, viewer) {
   viewer.places.layer.insertBefore(panel.node, viewer.grid.node);
   const draw = () => {
     const open = state.proof !== null && state.node.view !== "none";
-    viewer.places.layer.classList.toggle("proving", open);
-    if (open) panel.show(state.node, state.channel, state.proven);
-    else panel.hide();
+    if (open) {
+      panel.show(state.node, state.channel, state.proven);
+      return;
+    }
+    viewer.places.layer.classList.remove("proving");
+    panel.hide();
   };
+  context.foresee = ({ row, column }) => void source.value(state.node.id, state.channel, { row, column }).catch(() => {});
   context.prove = (cell) => state.update({ proof: cell ? `${cell.row},${cell.column}` : "value" });
   context.keys.push({ keys: "Enter", press: null, text: "on a cell of the map: where its value comes from" },
     { keys: "x", press: "x", text: "close the arithmetic", run: () => state.update({ proof: null }) },

@@ -24,7 +24,7 @@ export class VectorGlass {
     this.ends = element("div", { class: "ends" });
     this.node = element("section", { class: "glass", "aria-label": "the values" }, element("header", {}, this.title), this.plate, this.readout, this.note, this.ends);
     context.state.addEventListener("change", ({ detail }) => {
-      if (!detail.has("layer")) this.draw();
+      if (!detail.has("layer") && !(detail.size === 1 && detail.has("proof"))) this.draw();
     });
     new ResizeObserver(() => this.isPlot && this.draw()).observe(this.plate);
   }
