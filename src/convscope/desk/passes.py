@@ -94,9 +94,16 @@ class Passes:
 
     def adopt(self, spec: dict[str, Any], recorded: Trace) -> None:
         """Keep a pass recorded elsewhere, and its model, for good: whoever made them holds them too."""
-        model, whole = _key("model", spec["model"]), _key("pass", spec)
-        self._models[model], self._passes[whole] = recorded.model, recorded
-        self._adopted |= {model, whole}
+        self.adopt_model(spec["model"], recorded.model)
+        whole = _key("pass", spec)
+        self._passes[whole] = recorded
+        self._adopted.add(whole)
+
+    def adopt_model(self, told: dict[str, Any], model: Model) -> None:
+        """Keep a model made elsewhere, for good."""
+        key = _key("model", told)
+        self._models[key] = model
+        self._adopted.add(key)
 
     def find(self, spec: dict[str, Any], seeing: Seeing | None, line: Line) -> Trace:
         """The pass of a description, recorded if need be.

@@ -76,14 +76,14 @@ export class KernelApi extends Api {
       });
       signal?.addEventListener("abort", () => end(reject, new DOMException("given up", "AbortError")), { once: true });
       try {
-        this.post({ id, method, path }, body, blob);
+        this.dispatch({ id, method, path }, body, blob);
       } catch {
         end(reject, goneError());
       }
     });
   }
 
-  post(message, body, blob) {
+  dispatch(message, body, blob) {
     if (!blob) {
       this.channel.send({ ...message, body: typeof body === "string" ? JSON.parse(body) : null });
       return;
