@@ -194,7 +194,7 @@ def _compute(values: Values, tools: Tools) -> LessonResult:
         f"kernel is used everywhere; the fully connected one has {number(full[0][0] + full[0][1])} here and "
         f"{number(channels * 1024 * 1024 * hidden[0] + hidden[0])} at 1024 x 1024.",
         f"Without padding each {kernel} x {kernel} convolution takes {kernel - 1} rows and columns: "
-        f"{' > '.join(map(str, without[:5]))}{' ...' if len(without) > 5 else ''}."
+        f"{' > '.join(map(str, without[:5]))}{', and so on' if len(without) > 5 else ''}."
         + (f" After {gone} of them nothing is left to convolve." if gone else ""),
     ]
     chinese = [
@@ -206,7 +206,7 @@ def _compute(values: Values, tools: Tools) -> LessonResult:
         f"全连接的第一层此处有 {number(full[0][0] + full[0][1])} 个，到 1024 × 1024 时有 "
         f"{number(channels * 1024 * 1024 * hidden[0] + hidden[0])} 个。",
         f"不填充时，每个 {kernel} × {kernel} 卷积会减少 {kernel - 1} 行和列："
-        f"{' > '.join(map(str, without[:5]))}{' ...' if len(without) > 5 else ''}。",
+        f"{' > '.join(map(str, without[:5]))}{'……' if len(without) > 5 else '。'}",
     ]
     return LessonResult(
         "counting",

@@ -56,6 +56,7 @@ def _compute(values: Values, tools: Tools) -> LessonResult:
             "finds_the_cut": hit,
             "correlation_with_brightness": brightness,
             "brightness_at_the_peak": float(means[where[0]]),
+            "brightness_at_the_cut": float(means[place[0], place[1]]),
         }
         marks = tuple(
             boxed((r, c, *size), "accent" if i == 0 else "second", str(i + 1))
@@ -98,7 +99,7 @@ def _compute(values: Values, tools: Tools) -> LessonResult:
             if raw["finds_the_cut"]
             else f"{raw['share_above_the_cut']:.1%} of all cells beat the place of the cut, and the "
             f"brightest lies "
-            f"at row {raw['peaks'][0][0]}, column {raw['peaks'][0][1]}, where the picture is merely bright."
+            f"at row {raw['peaks'][0][0]}, column {raw['peaks'][0][1]}, {_bright(raw)}."
         ),
         "Without the kernel's mean, an even area adds nothing; but strong contrast still shouts.",
         f"Normalised, it is a coefficient of correlation: {number(normal['at_the_cut'])} at the cut"
@@ -114,7 +115,7 @@ def _compute(values: Values, tools: Tools) -> LessonResult:
             "最亮处虽在裁切处，却不是因为相像。"
             if raw["finds_the_cut"]
             else f"{raw['share_above_the_cut']:.1%} 的单元超过裁切处，最亮的在第 {raw['peaks'][0][0]} 行第 "
-            f"{raw['peaks'][0][1]} 列，那里只是亮而已。"
+            f"{raw['peaks'][0][1]} 列，并不相像。"
         ),
         "减去卷积核的均值后，平坦区域不再有贡献；但强烈的对比仍会占上风。",
         f"归一化之后就是相关系数：裁切处为 {number(normal['at_the_cut'])}"
@@ -136,6 +137,11 @@ def _compute(values: Values, tools: Tools) -> LessonResult:
         tables={"table": table},
         preview=photo.factor > 1,
     )
+
+
+def _bright(raw: dict[str, Any]) -> str:
+    brighter = raw["brightness_at_the_peak"] > raw["brightness_at_the_cut"]
+    return "where the picture is merely brighter" if brighter else "which does not look like it"
 
 
 def _correlation(one: Any, other: Any) -> float:
@@ -163,7 +169,7 @@ CUT = Lesson(
         Box(
             name="box",
             label=both("box: top, left, rows, columns", "方框：上、左、行数、列数"),
-            default=(202, 152, 50, 50),
+            default=(168, 188, 48, 48),
             largest=1024,
             smallest=2,
         ),

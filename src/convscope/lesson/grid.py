@@ -53,13 +53,14 @@ def _compute(values: Values, tools: Tools) -> LessonResult:
             limits=(0.0, 1.0),
         ),
     }
-    layout: list[tuple[str, ...]] = [("photo", "kernel", "sizes")]
+    layout: list[tuple[str, ...]] = [("photo", "kernel")]
     found: list[dict[str, Any]] = []
     rows = []
     for stride in strides:
         done = convolve(part, kernel, stride=stride)
         response = done.result.astype(np.float64)
         sizes = []
+        names: list[str] = []
         top = float(np.maximum(response + max(biases), 0).max()) or 1.0
         for bias in biases:
             lit = np.maximum(response + bias, 0)
@@ -92,7 +93,8 @@ def _compute(values: Values, tools: Tools) -> LessonResult:
                 )
                 if bias == biases[0]:
                     sizes.append(f"{shape} = {number(int(pooled.size))}")
-            layout.append(tuple(line))
+            names += line
+        layout.append(tuple(names))
         cells = f"{response.shape[0]} x {response.shape[1]} = {number(int(response.size))}"
         rows.append((stride, number(done.multiply_adds), cells, *sizes))
     table = Table(
@@ -130,7 +132,7 @@ def _compute(values: Values, tools: Tools) -> LessonResult:
         {"picture": list(part.shape), "kernel": list(kernel.shape), "grid": found},
         maps,
         {"en": english, "zh": chinese},
-        tuple(layout),
+        (*layout, ("sizes",)),
         tables={"sizes": table},
     )
 

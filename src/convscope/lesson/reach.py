@@ -9,6 +9,9 @@ from convscope.lesson.photos import Boxed, boxed, check_box
 from convscope.lesson.pools import Pools, pooled_size
 from convscope.lesson.result import LessonResult, Map, Table, both
 
+#: Colours of what a region reaches, what a cell sees, and what is both.
+RED, BLUE, BOTH = (235, 110, 100), (90, 150, 230), (140, 90, 170)
+
 
 def forwards(box: Boxed, layers: tuple[tuple[int, int], ...], size: int) -> list[Boxed | None]:
     """For each level the cells that see any cell of a box of the input; ``None`` where none does.
@@ -95,20 +98,20 @@ def _compute(values: Values, tools: Tools) -> LessonResult:
                 f"经 {layers[level - 1][0]}/{layers[level - 1][1]} 之后",
             )
         )
-        field = np.zeros((side, side))
+        field = np.full((side, side, 3), 250, np.uint8)
         marks = []
         reached, seen = ahead[level], back[level]
         if reached is not None:
-            field[reached[0] : reached[0] + reached[2], reached[1] : reached[1] + reached[3]] += 1
+            field[reached[0] : reached[0] + reached[2], reached[1] : reached[1] + reached[3]] = RED
             marks.append(boxed(reached, "accent"))
-        field[seen[0] : seen[0] + seen[2], seen[1] : seen[1] + seen[3]] -= 1
+        inside = field[seen[0] : seen[0] + seen[2], seen[1] : seen[1] + seen[3]]
+        inside[...] = np.where((inside == RED).all(axis=2, keepdims=True), BOTH, BLUE)
         marks.append(boxed(seen, "second"))
         maps[f"level {level}"] = Map(
             field,
-            "signed",
+            "rgb",
             both(f"{label['en']}: {side} x {side}", f"{label['zh']}：{side} × {side}"),
             tuple(marks),
-            (-2.0, 2.0),
         )
         reach = "-" if reached is None else f"{reached[2]} x {reached[3]}"
         rows.append((label, f"{side} x {side}", reach, f"{seen[2]} x {seen[3]}"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from convscope.errors import ControlError
@@ -93,6 +94,11 @@ def played(
                 name.replace(".", ", channel "), name.replace("kernel", "卷积核").replace(".", "，通道 ")
             )
             maps[name] = Map(done.kernel[m, c], "signed", caption, cells=max(done.kernel.shape[2:]) <= 12)
+    top = float(np.abs(done.kernel).max())
+    maps = {
+        name: replace(one, limits=(-top, top)) if name.startswith("kernel") else one
+        for name, one in maps.items()
+    }
     kernels = tuple(name for name in maps if name not in inputs)
     for m, values in enumerate(done.maps):
         name = "result" if len(done.maps) == 1 else f"result {m}"

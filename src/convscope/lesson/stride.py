@@ -14,11 +14,19 @@ from convscope.lesson.result import Chart, LessonResult, Map, Series, Table, bot
 if TYPE_CHECKING:
     from convscope.lesson.convolution import Convolution
 
+#: Seconds after which a run is not repeated to be timed better.
+_LONG = 0.3
+
 
 def _timed(image: Any, kernel: Any, stride: int) -> tuple[Convolution, float]:
-    began = time.perf_counter()
-    done = convolve(image, kernel, stride=stride, method="direct")
-    return done, (time.perf_counter() - began) * 1000
+    """The convolution, and the milliseconds it took: the better of two runs where one is short."""
+    taken: list[float] = []
+    # The first run of a shape also sets torch up for it.
+    while len(taken) < 2 and sum(taken) < _LONG:
+        began = time.perf_counter()
+        done = convolve(image, kernel, stride=stride, method="direct")
+        taken.append(time.perf_counter() - began)
+    return done, min(taken) * 1000
 
 
 def _compute(values: Values, tools: Tools) -> LessonResult:
@@ -30,8 +38,6 @@ def _compute(values: Values, tools: Tools) -> LessonResult:
     if values["zero_mean"]:
         kernel = kernel - kernel.mean()
     image, strides = photo.grey, tuple(int(n) for n in values["strides"])
-    # The first call of a shape also sets torch up for it.
-    _timed(image, kernel, max(*strides, 16))
     maps = {
         "photo": Map(
             photo.bytes, "rgb", both(f"{photo.name}, and the box", f"{photo.name} 与方框"), (boxed(place),)
@@ -159,7 +165,7 @@ STRIDE = Lesson(
         Box(
             name="box",
             label=both("box: top, left, rows, columns", "方框：上、左、行数、列数"),
-            default=(202, 152, 50, 50),
+            default=(168, 184, 48, 56),
             largest=512,
             smallest=2,
         ),

@@ -227,7 +227,7 @@ DILATED = _lesson(
     ),
     (
         _image(
-            "; ".join(" ".join(str((r * 3 + c * 5 + (r * c) % 4) % 10) for c in range(7)) for r in range(7)),
+            "; ".join(" ".join(str((r * r + 3 * c + r * c) % 10) for c in range(7)) for r in range(7)),
             channels=1,
         ),
         _kernel("1 0 -1; 1 0 -1; 1 0 -1"),

@@ -17,7 +17,7 @@ from convscope.raster.colormaps import (
 )
 from convscope.raster.png import palette_png
 from convscope.raster.scaling import RANGES, Limits, as_floats, limits, rescale, to_bytes
-from convscope.raster.text import colour_bar, fit, line_height, number, spell, stamp, words
+from convscope.raster.text import colour_bar, fit, has_chinese, line_height, number, spell, stamp, words
 from convscope.raster.tiles import Grid, enlarge, grid_shape, shrink, tile
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "enlarge",
     "fit",
     "grid_shape",
+    "has_chinese",
     "limits",
     "line_height",
     "number",

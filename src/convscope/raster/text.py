@@ -23,6 +23,41 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 
+#: Fonts with Chinese signs that systems carry, by file name.
+_CHINESE = (
+    "NotoSansCJK-Regular.ttc",
+    "NotoSansCJKsc-Regular.otf",
+    "NotoSansSC-Regular.otf",
+    "SourceHanSansSC-Regular.otf",
+    "wqy-microhei.ttc",
+    "wqy-zenhei.ttc",
+    "DroidSansFallbackFull.ttf",
+    "PingFang.ttc",
+    "Hiragino Sans GB.ttc",
+    "STHeiti Light.ttc",
+    "msyh.ttc",
+    "simhei.ttf",
+    "simsun.ttc",
+)
+#: From this sign on the built-in font has nothing.
+_BEYOND = "\u2e80"
+
+
+@lru_cache(maxsize=16)
+def _chinese_font(size: int) -> ImageFont.FreeTypeFont | None:
+    for name in _CHINESE:
+        try:
+            return ImageFont.truetype(name, size)
+        except OSError:
+            continue
+    return None
+
+
+def has_chinese() -> bool:
+    """Whether this system has a font with Chinese signs; without one they are drawn as empty boxes."""
+    return _chinese_font(12) is not None
+
+
 def spell(text: str) -> str:
     """``text`` on one line, in signs the built-in font can draw.
 
@@ -73,7 +108,8 @@ def words(text: str, size: int, strength: float = 1.0) -> NDArray[np.uint8]:
 def _word(word: str, size: int) -> NDArray[np.uint8]:
     """Coverage, 0 to 255, of one word without spaces."""
     canvas_rows = line_height(size)
-    font = _font(size)
+    wide = max(word, default="") >= _BEYOND
+    font = (_chinese_font(size) if wide else None) or _font(size)
     if isinstance(font, ImageFont.FreeTypeFont):
         mask, (left, top) = font.getmask2(word, mode="L")
     else:

@@ -1,0 +1,225 @@
+"""Frames as a GIF, an animated WebP or an MP4 film, written whole or not at all.
+
+A GIF has 256 colours: they are chosen once, from several frames, and every frame uses the same, so that
+nothing flickers.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from PIL import Image
+
+from convscope.errors import OutputError, UsageError
+from convscope.exhibits.drawing import ACCENT, INK, LINE, PAPER, RAISED, SOFT, STRONG_LINE, TONES, WASH
+from convscope.files import atomic_write
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: What an animation's file may end in.
+ENDINGS = (".gif", ".webp", ".mp4")
+#: How long the last frame stays, in frames.
+_HOLD = 6
+#: Bits of a colour's channels by which the nearest of the palette is looked up.
+_BITS = 5
+#: Palette entry of what a frame leaves as it was.
+_CLEAR = 255
+
+
+def check_animation(path: str | os.PathLike[str]) -> str:
+    """The kind of animation a file name asks for: ``".gif"``, ``".webp"`` or ``".mp4"``.
+
+    Raises
+    ------
+    UsageError
+        If it is none of these.
+    OutputError
+        If it is a film and no encoder is installed.
+
+    Examples
+    --------
+    >>> check_animation("steps.GIF")
+    '.gif'
+    """
+    ending = Path(path).suffix.lower()
+    if ending not in ENDINGS:
+        raise UsageError(
+            f"an animation must end in {', '.join(ENDINGS)}; got {str(path)!r}",
+            hint="For example: --animate steps.gif",
+        )
+    if ending == ".mp4" and find_spec("av") is None:
+        raise OutputError(
+            "MP4 films need the package `av`, which is not installed",
+            hint="Install it with: pip install 'convscope[video]', or write a .gif or .webp instead.",
+        )
+    return ending
+
+
+def save_animation(
+    path: str | os.PathLike[str], frames: Iterable[NDArray[np.uint8]], *, per_second: float = 4.0
+) -> Path:
+    """Write frames as an animation; its kind follows from the name's ending.
+
+    Parameters
+    ----------
+    path
+        A file ending in ``.gif``, ``.webp`` or ``.mp4``.
+    frames
+        ``uint8 (rows, columns, 3)``, all of one size, at least one.
+    per_second
+        Frames shown in a second, 0.1 to 50. The last one stays a little longer.
+
+    Returns
+    -------
+    ``path``.
+
+    Raises
+    ------
+    UsageError
+        If the ending is another, or there are no frames.
+    OutputError
+        If it cannot be written, or MP4 is asked for and no encoder is installed.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     made = save_animation(f"{folder}/a.gif", [np.zeros((8, 8, 3), np.uint8)] * 3)
+    ...     made.stat().st_size > 0
+    True
+    """
+    ending = check_animation(path)
+    if not 0.1 <= per_second <= 50:
+        raise UsageError(f"`per_second` must lie between 0.1 and 50; got {per_second}")
+    shown = list(frames)
+    if not shown:
+        raise UsageError("an animation needs at least one frame")
+    content = {".gif": _gif, ".webp": _webp, ".mp4": _mp4}[ending](shown, per_second)
+    return atomic_write(path, content)
+
+
+def _times(count: int, per_second: float) -> list[int]:
+    """Milliseconds of each frame; GIF counts hundredths of a second."""
+    each = max(20, round(100 / per_second) * 10)
+    return [*[each] * (count - 1), each * _HOLD]
+
+
+def _gif(frames: Sequence[NDArray[np.uint8]], per_second: float) -> bytes:
+    palette = common_palette(frames)
+    table = _nearest(palette[:_CLEAR])
+    images = []
+    before: NDArray[np.uint8] | None = None
+    for frame in frames:
+        indices = _indices(frame, table)
+        # What has not changed is left clear: long runs of one entry pack best.
+        shown = indices if before is None else np.where(indices == before, np.uint8(_CLEAR), indices)
+        before = indices
+        image = Image.fromarray(shown, "P")
+        image.putpalette(palette.tobytes())
+        image.info["transparency"] = _CLEAR
+        images.append(image)
+    buffer = io.BytesIO()
+    images[0].save(
+        buffer,
+        "GIF",
+        save_all=True,
+        append_images=images[1:],
+        duration=_times(len(images), per_second),
+        loop=0,
+        optimize=False,
+        disposal=1,
+        transparency=_CLEAR,
+    )
+    return buffer.getvalue()
+
+
+def common_palette(frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    """255 colours for all frames, from up to six of them, and one more entry: ``uint8 (256, 3)``."""
+    some = [frames[int(n)] for n in np.linspace(0, len(frames) - 1, min(6, len(frames)))]
+    # Each colour counts once a frame: a wide white sheet must not crowd out the colours of small cells.
+    seen = np.concatenate([_distinct(frame) for frame in some])
+    side = int(np.ceil(np.sqrt(len(seen))))
+    padded = np.concatenate([seen, np.repeat(seen[:1], side * side - len(seen), axis=0)])
+    square = Image.fromarray(padded.reshape(side, side, 3))
+    own = np.array([PAPER, RAISED, INK, SOFT, LINE, STRONG_LINE, ACCENT, WASH, *TONES.values()], np.uint8)
+    chosen = square.quantize(_CLEAR - len(own), Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    colors = np.array(chosen.getpalette("RGB"), np.uint8).reshape(-1, 3)
+    palette = np.full((256, 3), 255, np.uint8)
+    colors = np.concatenate([own, colors])[:_CLEAR]
+    palette[: len(colors)] = colors
+    return palette
+
+
+def _distinct(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    flat = frame.reshape(-1, 3).astype(np.uint32)
+    codes = np.unique((flat[:, 0] << 16) | (flat[:, 1] << 8) | flat[:, 2])
+    return np.stack([codes >> 16, (codes >> 8) & 255, codes & 255], axis=1).astype(np.uint8)
+
+
+def _nearest(palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Palette entry by the first bits of red, green and blue."""
+    steps = 1 << _BITS
+    # The ends of the scale are met exactly: 31 stands for 255 and not for the middle of 248 to 255.
+    levels = np.rint(np.arange(steps) * (255 / (steps - 1))).astype(np.float32)
+    red, green, blue = np.meshgrid(levels, levels, levels, indexing="ij")
+    cells = np.stack([red, green, blue], axis=-1).reshape(-1, 3)
+    colors = palette.astype(np.float32)
+    distance = (colors**2).sum(1) - 2 * cells @ colors.T
+    found: NDArray[np.uint8] = distance.argmin(axis=1).astype(np.uint8)
+    return found
+
+
+def _indices(frame: NDArray[np.uint8], table: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    short = frame >> (8 - _BITS)
+    code = (short[..., 0].astype(np.uint16) << (2 * _BITS)) | (short[..., 1].astype(np.uint16) << _BITS)
+    code |= short[..., 2]
+    found: NDArray[np.uint8] = table[code]
+    return found
+
+
+def _webp(frames: Sequence[NDArray[np.uint8]], per_second: float) -> bytes:
+    images = [Image.fromarray(frame) for frame in frames]
+    buffer = io.BytesIO()
+    times = _times(len(images), per_second)
+    images[0].save(
+        buffer,
+        "WEBP",
+        save_all=True,
+        append_images=images[1:],
+        duration=times,
+        loop=0,
+        lossless=True,
+        quality=20,
+        method=1,
+    )
+    return buffer.getvalue()
+
+
+def _mp4(frames: Sequence[NDArray[np.uint8]], per_second: float) -> bytes:
+    from fractions import Fraction
+
+    import av
+
+    rows, columns = (size - size % 2 for size in frames[0].shape[:2])
+    buffer = io.BytesIO()
+    container: Any = av.open(buffer, "w", format="mp4")
+    with container:
+        codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
+        stream = container.add_stream(codec, rate=Fraction(per_second).limit_denominator(1000))
+        stream.width, stream.height, stream.pix_fmt = columns, rows, "yuv420p"
+        if codec == "libx264":
+            stream.options = {"crf": "18", "preset": "veryfast", "tune": "animation"}
+        else:
+            stream.bit_rate = 4_000_000
+        for frame in [*frames, *[frames[-1]] * (_HOLD - 1)]:
+            image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:rows, :columns]), format="rgb24")
+            container.mux(stream.encode(image))
+        container.mux(stream.encode())
+    return buffer.getvalue()
