@@ -113,6 +113,11 @@ class Host:
         self._worker = worker
         self._shelf = shelf
         self._coming: dict[str, dict[int, bytes]] = {}
+        self._over = False
+
+    def let_go(self) -> None:
+        """Forget everything that was given; whatever is asked from now on is refused."""
+        self._over, self._given = True, Given()
 
     def hear(self, message: Mapping[str, Any], buffers: Sequence[Buffer] = ()) -> None:
         """Answer a message, now or when what it asks for is there; never raises."""
@@ -120,6 +125,13 @@ class Host:
             return
         asked = Asked(self._send, message, buffers)
         try:
+            if self._over:
+                raise PageError(
+                    410,
+                    "let_go",
+                    "this view was let go when newer ones were opened",
+                    hint="Run its cell again.",
+                )
             for method, pattern, answer in ROUTES:
                 found = re.fullmatch(pattern, asked.path)
                 if found and method == asked.method:

@@ -17,6 +17,9 @@ ENTRY = "widget.js"
 STYLES = ("tokens.css", "layout.css", "parts.css", "live.css", "widget.css")
 #: Rows of pixels of the widget.
 HEIGHT = 720
+#: Widgets that keep what they show. A notebook never forgets a widget, however often its cell is run.
+MOST_LIVE = 8
+_live: list[Host] = []
 
 
 @cache
@@ -61,6 +64,9 @@ class LiveWidget(anywidget.AnyWidget):
         super().__init__(**traits)
         self._host = Host(self._tell, given)
         self.on_msg(self._hear)
+        _live.append(self._host)
+        while len(_live) > MOST_LIVE:
+            _live.pop(0).let_go()
 
     def _tell(self, message: dict[str, Any], buffers: Any) -> None:
         self.send(message, list(buffers))
