@@ -21,7 +21,8 @@ def printable(name: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
     >>> printable("Zürich.jpg")
     'Zürich.jpg'
     """
-    return "".join(c if c.isprintable() else _escaped(c) for c in os.fsdecode(name))
+    text = os.fsdecode(name)
+    return text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
 
 
 def _escaped(character: str) -> str:

@@ -40,7 +40,7 @@ def read_digits(name: str, settings: Settings) -> Dataset:
     Repository, 1998 (the test part, which scikit-learn carries).
     """
     table = _table()
-    classes = choose_classes(settings.classes, CLASSES, name)
+    classes = choose_classes(settings.classes, CLASSES, "digits")
     digits = np.array([CLASSES.index(class_) for class_ in classes])
     known = table[:, -1]
     rows = np.flatnonzero(np.isin(known, digits))

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SIZES = (32, 64, 96, 128, 160, 192, 224)
+_LARGEST_KEPT = 256
+_MOST_OF_THEM = 0.9
 
 
 def choose_size(shapes: Sequence[tuple[int, int]], size: int | None) -> tuple[tuple[int, int], str]:
@@ -26,8 +28,9 @@ def choose_size(shapes: Sequence[tuple[int, int]], size: int | None) -> tuple[tu
 
     Returns
     -------
-    With ``size`` that square. Without it the pictures' own size where all have one; else the
-    largest of 32, 64, 96, 128, 160, 192 and 224 that their median shorter side reaches, and at least 32.
+    With ``size`` that square. Without it the size that nine of ten have, if it is at most 256 a
+    side; else a square, of the largest of 32, 64, 96, 128, 160, 192 and 224 that their median shorter
+    side reaches, and at least 32.
 
     Examples
     --------
@@ -37,12 +40,14 @@ def choose_size(shapes: Sequence[tuple[int, int]], size: int | None) -> tuple[tu
     ((224, 224), 'pictures of 200 x 180 to 300 x 451 are scaled to 224 x 224, what sticks out cut off evenly')
     """
     every = Counter(shapes)
+    usual, number = every.most_common(1)[0]
+    share = number / len(shapes)
     smallest = min(every, key=lambda shape: (shape[0] * shape[1], shape))
     largest = max(every, key=lambda shape: (shape[0] * shape[1], shape))
     if size is not None:
         target = (size, size)
-    elif len(every) == 1:
-        target = smallest
+    elif max(usual) <= _LARGEST_KEPT and share >= _MOST_OF_THEM:
+        return usual, ""
     else:
         middle = float(np.median([min(shape) for shape in shapes]))
         side = max((one for one in SIZES if one <= middle), default=SIZES[0])

@@ -49,7 +49,7 @@ def read_tree(tree: Tree, name: str, settings: Settings) -> Dataset:
             code="unreadable",
             hint="Without `strict` such files are left out, counted and named.",
         )
-    classes = choose_classes(settings.classes, layout.classes, name)
+    classes = choose_classes(settings.classes, layout.classes, tree.name)
     labels = {class_: label for label, class_ in enumerate(classes)}
     parts = {
         part: [(file, class_) for file, class_ in files if class_ in labels]
@@ -123,7 +123,7 @@ def _some_shapes(tree: Tree, files: Listing, settings: Settings) -> list[tuple[i
             data = tree.read(name, settings.limits)
             shapes.append(decode_quickly(data, printable(name), settings.limits)[0].shape[:2])
         except ImageError as error:
-            reason = error.message
+            reason = reason or error.message
         if len(shapes) >= min(len(files[::step]), _LOOKED_AT):
             break
     if not shapes:

@@ -65,7 +65,7 @@ class Items:
                 try:
                     self._sample.append(self.picture(index)[0])
                 except ImageError as error:
-                    reason = error.message
+                    reason = reason or error.message
             if not self._sample:
                 raise DatasetError(f"no item can be read: {reason}", code="unreadable")
         return self._sample

@@ -102,7 +102,7 @@ def _settle(
     if only:
         shown = [printable(name) for name in only]
         word = counted(len(only), "class is", "classes are")
-        text = f"{word} only in test, and left out there: {listed(shown)}"
+        text = f"{word} only in test; left out there: {listed(shown)}"
         problems.append(Problem("class_only_in_test", text, tuple(shown)))
         files["test"] = [pair for pair in files["test"] if pair[1] in kept]
     return tuple(sorted(kept))
@@ -168,5 +168,5 @@ def _say(problems: list[Problem], code: str, names: Iterable[str], thing: str, w
     every = tuple(names)
     if every:
         verb = "is" if len(every) == 1 else "are"
-        text = f"{counted(len(every), thing)} {verb} {what}, and left out: {listed(every)}"
+        text = f"{counted(len(every), thing)} {verb} {what}; left out: {listed(every)}"
         problems.append(Problem(code, text, every))

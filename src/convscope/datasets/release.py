@@ -62,7 +62,7 @@ def read_release(
         ``checksum`` for a file that is not the release's, ``missing`` if one is not there.
     """
     known = checksums() if known is None else known
-    classes = choose_classes(settings.classes, CLASSES, name)
+    classes = choose_classes(settings.classes, CLASSES, "cifar10")
     target, note = choose_size([_SHAPE[1:]], settings.size)
     fillers = {part: _Filler(part, target) for part in (TRAIN_FILES, TEST_FILES)}
     for done, (file, data) in enumerate(files):

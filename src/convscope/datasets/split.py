@@ -183,7 +183,7 @@ class Split:
 def unreadable_problem(names: Sequence[str], reasons: Sequence[str]) -> Problem:
     """The problem of pictures that cannot be decoded, of which there is at least one."""
     word = "picture" if len(names) == 1 else "pictures"
-    text = f"{len(names):,} {word} cannot be read, and left out: {listed(reasons)}"
+    text = f"{len(names):,} {word} cannot be read; left out: {listed(reasons)}"
     return Problem("unreadable", text, tuple(names))
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_CHUNK = 256
+_CHUNK_BYTES, _LARGEST_CHUNK = 8 * 2**20, 256
 
 
 @dataclass(frozen=True)
@@ -97,9 +97,9 @@ def describe(dataset: Dataset, *, on_progress: Progress | None = None) -> Descri
                 seen.add(images)
             hashes[part] += digests(images)
             places[part] += indices
-            done += _CHUNK
             if on_progress is not None:
-                on_progress(min(done, total), total)
+                on_progress(done + indices[-1] + 1 if indices else done, total)
+        done += len(split)
     counts = {
         part: np.bincount(split.labels[places[part]], minlength=len(dataset.classes)).astype(np.int64)
         for part, split in dataset.parts.items()
@@ -162,7 +162,9 @@ class _Histogram:
 
 def _all(split: Split, step: int = 1) -> Iterator[tuple[list[int], NDArray[np.uint8]]]:
     """Every ``step``-th picture that can be read, with its index, chunk by chunk."""
-    chunks = [list(chunk)[::step] for chunk in in_chunks(len(split), _CHUNK * step)]
+    height, width, channels = split.shape
+    size = max(1, min(_LARGEST_CHUNK, _CHUNK_BYTES // max(1, height * width * channels)))
+    chunks = [list(chunk)[::step] for chunk in in_chunks(len(split), size * step)]
     for chunk, (images, _) in zip(chunks, split.stream(chunks), strict=True):
         kept = [index for index in chunk if index not in split.unreadable]
         yield kept, images

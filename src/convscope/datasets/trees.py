@@ -125,7 +125,12 @@ class FolderTree:
 
     def read(self, name: str, limits: Limits) -> bytes:
         """Contents of a file; ImageError if it cannot be read."""
-        return read_file(os.path.join(self.path, *name.split("/")), limits)
+        path = os.path.join(self.path, *name.split("/"))
+        try:
+            return read_file(path, limits)
+        except ImageError as error:
+            text = error.message.replace(printable(path), printable(name))
+            raise ImageError(text, code=error.code, hint=error.hint) from error
 
     def head(self, name: str) -> bytes:
         """The first bytes of a file; none if it cannot be read."""
@@ -274,5 +279,5 @@ def _note(
 ) -> None:
     if names:
         verb = one if len(names) == 1 else many
-        text = f"{counted(len(names), thing, things)} {verb} {rest}, and left out: {listed(names)}"
+        text = f"{counted(len(names), thing, things)} {verb} {rest}; left out: {listed(names)}"
         problems.append(Problem(code, text, tuple(names)))

@@ -1,0 +1,439 @@
+"""Folders and zip files of class folders are read for what they are, whatever lies in them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import zipfile
+
+import numpy as np
+import pytest
+
+from convscope.datasets import load_dataset
+from convscope.errors import DatasetError, UsageError
+from dataset_writers import pets, picture, png, write, zipped
+
+
+def _found(dataset):
+    """Pictures by name, over both parts, with the name of their class."""
+    return {
+        name: (dataset.classes[label], image)
+        for split in dataset.parts.values()
+        for name, label, image in zip(split.names, split.labels, split.images, strict=True)
+    }
+
+
+def _problems(dataset):
+    return {problem.code: problem for problem in dataset.problems}
+
+
+def test_every_picture_of_a_folder_comes_with_its_class(tmp_path):
+    files = pets()
+    dataset = load_dataset(write(tmp_path, files))
+    found = _found(dataset)
+    assert dataset.classes == ("cat", "dog", "owl")
+    assert set(found) == set(files)
+    for name, pixels in files.items():
+        class_, image = found[name]
+        assert class_ == name.partition("/")[0]
+        np.testing.assert_array_equal(image, pixels)
+    assert dataset.problems == ()
+    assert dataset.notes == ()
+
+
+def test_a_zip_of_a_folder_is_the_same_data_set(tmp_path):
+    files = pets()
+    folder = load_dataset(write(tmp_path / "pets", files))
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA):
+        archive = load_dataset(zipped(tmp_path / "pets.zip", files, method))
+        for one, other in zip(folder.parts.values(), archive.parts.values(), strict=True):
+            np.testing.assert_array_equal(one.labels, other.labels)
+            np.testing.assert_array_equal(one.images, other.images)
+            assert list(one.names) == list(other.names)
+
+
+def test_a_fifth_of_every_class_is_kept_apart_the_same_one_every_time(tmp_path):
+    write(tmp_path, pets(each=11))
+    dataset, again = load_dataset(tmp_path), load_dataset(tmp_path)
+    assert dataset.split == "seeded 20% (seed 0)"
+    assert dataset.counts(dataset.train).tolist() == [9, 9, 9]
+    assert dataset.counts(dataset.test).tolist() == [2, 2, 2]
+    assert dataset.test.names == again.test.names
+    assert not {*dataset.test.names} & {*dataset.train.names}
+    other = load_dataset(tmp_path, seed=1)
+    assert other.split == "seeded 20% (seed 1)"
+    assert other.test.names != dataset.test.names
+
+
+def test_the_split_of_a_class_does_not_depend_on_the_other_classes(tmp_path):
+    write(tmp_path, pets())
+    whole, some = load_dataset(tmp_path), load_dataset(f"{tmp_path}:owl,cat")
+    kept = [name for name in whole.test.names if not name.startswith("dog")]
+    assert list(some.test.names) == kept
+    assert some.classes == ("owl", "cat")
+    assert [some.classes[label] for label in some.test.labels] == ["cat", "cat", "owl", "owl"]
+
+
+@pytest.mark.parametrize(("train", "test"), [("train", "test"), ("Training", "val"), ("train", "validation")])
+@pytest.mark.parametrize("outer", ["", "pets/"])
+def test_a_given_split_is_kept(tmp_path, train, test, outer):
+    write(tmp_path, {f"{outer}{train}/{name}": pixels for name, pixels in pets(4).items()})
+    write(tmp_path, {f"{outer}{test}/{name}": 255 - pixels for name, pixels in pets(2).items()})
+    dataset = load_dataset(tmp_path)
+    assert dataset.split == "given"
+    assert (len(dataset.train), len(dataset.test)) == (12, 6)
+    assert all(name.startswith(f"{outer}{test}/") for name in dataset.test.names)
+    assert dataset.problems == ()
+
+
+def test_a_folder_train_beside_other_vehicles_is_a_class(tmp_path):
+    dataset = load_dataset(write(tmp_path, pets(3, "bus car train")))
+    assert dataset.classes == ("bus", "car", "train")
+
+
+def test_a_second_test_folder_and_strangers_beside_the_parts_are_left_out_and_said(tmp_path):
+    files = {
+        f"{part}/{name}": pixels
+        for part in ("train", "test", "val", "extra")
+        for name, pixels in pets(2).items()
+    }
+    dataset = load_dataset(write(tmp_path, files))
+    assert (len(dataset.train), len(dataset.test)) == (6, 6)
+    messages = [problem.message for problem in dataset.problems if problem.code == "unused_split"]
+    assert messages == [
+        "the pictures in val are not used, only those in train and test",
+        "the pictures in extra are not used, only those in train and test",
+    ]
+
+
+def test_folders_within_class_folders_belong_to_the_class(tmp_path):
+    nested = {f"cat/{n}/{n}.png": picture(n + 500) for n in range(5)}
+    dataset = load_dataset(write(tmp_path, nested | pets(5, "dog owl")))
+    assert dataset.classes == ("cat", "dog", "owl")
+    assert dataset.counts(dataset.train)[0] + dataset.counts(dataset.test)[0] == 5
+
+
+def test_a_corrupt_file_among_many_is_counted_and_named_and_the_rest_is_read(tmp_path):
+    files = pets(40)
+    files["cat/007.png"] = png(picture(1))[:-30]
+    files["dog/011.png"] = b""
+    files["dog/012.jpg"] = b"<html>not found</html>"
+    dataset = load_dataset(write(tmp_path, files))
+    problem = _problems(dataset)["unreadable"]
+    assert problem.count == 3
+    assert set(problem.names) == {"cat/007.png", "dog/011.png", "dog/012.jpg"}
+    assert problem.message.startswith("3 pictures cannot be read; left out: ")
+    found = _found(dataset)
+    assert len(found) == len(files) - 3
+    for name, (_, image) in found.items():
+        np.testing.assert_array_equal(image, files[name])
+
+
+def test_strict_stops_at_a_corrupt_file(tmp_path):
+    write(tmp_path, {**pets(), "cat/007.png": b"\x89PNG\r\n\x1a\n"})
+    with pytest.raises(DatasetError, match=r"`cat/007\.png` .* \(asked to be strict\)") as caught:
+        load_dataset(tmp_path, strict=True)
+    assert caught.value.code == "unreadable"
+    assert caught.value.exit_code == 1
+
+
+def test_files_that_are_no_pictures_are_left_out_and_named(tmp_path):
+    strangers = {
+        "cat/notes.txt": b"hello",
+        "readme.md": b"# pets",
+        "cat/.DS_Store": b"x",
+        "dog/Thumbs.db": b"x",
+    }
+    dataset = load_dataset(write(tmp_path, {**pets(), **strangers}))
+    problems = _problems(dataset)
+    assert problems["not_a_picture"].names == ("cat/notes.txt",)
+    assert problems["outside_classes"].names == ("readme.md",)
+    assert len(problems) == 2
+    assert len(_found(dataset)) == 30
+
+
+def test_a_picture_is_known_by_its_bytes_where_its_name_says_nothing(tmp_path):
+    dataset = load_dataset(
+        write(tmp_path, {**pets(5, "cat dog"), "cat/0001": png(picture(9)), "dog/b.x": b"BMx"})
+    )
+    found = _found(dataset)
+    assert "cat/0001" in found
+    assert _problems(dataset)["unreadable"].names == ("dog/b.x",)
+
+
+def test_a_class_without_pictures_is_said_and_the_rest_goes_on(tmp_path):
+    dataset = load_dataset(write(tmp_path, {**pets(), "newt": None, "yak/notes.txt": b"none yet"}))
+    assert dataset.classes == ("cat", "dog", "owl")
+    assert _problems(dataset)["empty_class"].message == "2 classes have no pictures: newt, yak"
+
+
+def test_asking_for_a_class_without_pictures_is_an_error(tmp_path):
+    write(tmp_path, {**pets(), "newt": None})
+    with pytest.raises(DatasetError, match="has no class `newt`") as caught:
+        load_dataset(f"{tmp_path}:cat,newt")
+    assert caught.value.code == "no_such_class"
+
+
+def test_a_class_that_is_only_in_test_is_left_out_there(tmp_path):
+    files = {f"train/{name}": pixels for name, pixels in pets(3, "cat dog").items()}
+    files |= {f"test/{name}": 255 - pixels for name, pixels in pets(2, "cat dog emu").items()}
+    dataset = load_dataset(write(tmp_path, files))
+    assert dataset.classes == ("cat", "dog")
+    assert len(dataset.test) == 4
+    assert _problems(dataset)["class_only_in_test"].names == ("emu",)
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({}, "`photos` holds no class folders"),
+        ({"1.png": picture(1), "2.png": picture(2)}, "holds no class folders, only 2 files"),
+        ({"train/1.png": picture(1), "test/2.png": picture(2)}, "holds no class folders, only 2 files"),
+    ],
+)
+def test_a_folder_without_classes_says_what_layout_is_expected(tmp_path, files, message):
+    with pytest.raises(DatasetError, match=message) as caught:
+        load_dataset(write(tmp_path / "photos", {**files, "../photos": None}))
+    assert caught.value.code == "no_classes"
+    assert caught.value.exit_code == 2
+    assert "one folder a class" in caught.value.hint
+
+
+def test_class_folders_that_are_all_empty_are_an_error(tmp_path):
+    with pytest.raises(DatasetError, match="hold no pictures to train on: cat, dog") as caught:
+        load_dataset(write(tmp_path, {"cat": None, "dog": None}))
+    assert caught.value.code == "empty"
+
+
+def test_no_such_class_gives_the_nearest_names(tmp_path):
+    write(tmp_path, pets())
+    with pytest.raises(DatasetError, match="has no class `Cat`") as caught:
+        load_dataset(f"{tmp_path}:Cat,dog")
+    assert caught.value.hint == "Did you mean cat?"
+    with pytest.raises(DatasetError, match="has no class `zebra`") as caught:
+        load_dataset(f"{tmp_path}:zebra")
+    assert caught.value.hint == "It has cat, dog, owl."
+    with pytest.raises(UsageError, match="the class `cat` is named twice"):
+        load_dataset(f"{tmp_path}:cat,dog,cat")
+    with pytest.raises(UsageError, match=r"after the colon of '.*' there must be class names"):
+        load_dataset(f"{tmp_path}:cat,,dog")
+
+
+@pytest.mark.parametrize(
+    ("spec", "message", "hint"),
+    [
+        ("cifra10", "there is no data set, folder or zip file `cifra10`", "Did you mean cifar10?"),
+        ("nowhere/at/all", "there is no data set, folder or zip file `nowhere/at/all`", "Known by name are"),
+        (__file__, "is a file, but not a zip file of pictures", "Name a folder"),
+    ],
+)
+def test_what_is_no_data_set_is_said_in_one_sentence(spec, message, hint):
+    with pytest.raises(DatasetError, match=message) as caught:
+        load_dataset(spec)
+    assert hint in caught.value.hint
+    assert "\n" not in caught.value.message
+
+
+def test_mixed_sizes_are_brought_to_one_and_said(tmp_path):
+    sizes = [(40, 60), (70, 50), (100, 100)]
+    files = {f"{c}/{n}.png": picture(n, sizes[n % 3]) for n, c in enumerate("aaaaabbbbb")}
+    dataset = load_dataset(write(tmp_path, files))
+    assert dataset.train.shape == (32, 32, 3)
+    assert dataset.notes == (
+        "pictures of 40 x 60 to 100 x 100 are scaled to 32 x 32, what sticks out cut off evenly",
+    )
+    assert load_dataset(tmp_path, size=20).train.images.shape[1:] == (20, 20, 3)
+
+
+def test_scaling_keeps_proportions_and_averages(tmp_path):
+    wide = np.zeros((20, 60, 3), np.uint8)
+    wide[:, 20:40] = (np.indices((20, 20)).sum(0) % 2 * 200)[..., np.newaxis]
+    files = {f"{c}/{n}.png": wide for n, c in enumerate("aabb")}
+    dataset = load_dataset(write(tmp_path, files), size=10)
+    assert dataset.train.images.shape[1:] == (10, 10, 3)
+    # The middle third is a chessboard of 0 and 200, which shrunk by two is grey.
+    assert np.abs(dataset.train.images[:, 1:-1, 1:-1].astype(int) - 100).max() <= 2
+
+
+def test_a_few_of_another_size_are_scaled_to_the_rest_and_named(tmp_path):
+    files = pets(60, "cat dog")
+    files["cat/001.png"] = picture(1, (24, 20))
+    dataset = load_dataset(write(tmp_path, files))
+    assert dataset.train.shape == (12, 10, 3)
+    assert dataset.notes == ("1 picture is not 12 x 10 like the rest, and scaled to it: cat/001.png",)
+
+
+def test_pictures_in_both_parts_are_named_where_the_split_is_given(tmp_path):
+    files = {f"train/{name}": pixels for name, pixels in pets(4, "cat dog").items()}
+    files |= {f"test/{name}": 255 - pixels for name, pixels in pets(2, "cat dog").items()}
+    files["test/cat/000.png"] = files["train/cat/002.png"]
+    files["test/dog/000.png"] = files["train/cat/003.png"]
+    dataset = load_dataset(write(tmp_path, files))
+    problem = _problems(dataset)["in_train_and_test"]
+    assert problem.names == ("test/cat/000.png = train/cat/002.png", "test/dog/000.png = train/cat/003.png")
+    assert problem.message.startswith(
+        "2 test pictures are also in the training part, pixel for pixel (1 under another class): "
+    )
+    assert len(dataset.test) == 4
+
+
+def test_a_test_part_made_here_holds_no_copy_of_what_is_trained_on(tmp_path):
+    files = pets(10, "cat dog")
+    for number in range(8):
+        files[f"cat/{number:03}.png"] = picture(999)
+    dataset = load_dataset(write(tmp_path, files))
+    trained = {image.tobytes() for image in dataset.train.images}
+    assert not any(image.tobytes() in trained for image in dataset.test.images)
+    kept_out = 4 - len(dataset.test)
+    assert kept_out > 0
+    assert f"{kept_out} picture" in dataset.notes[0]
+    assert "kept out of the test part" in dataset.notes[0]
+
+
+def test_a_link_to_the_folder_itself_ends(tmp_path):
+    write(tmp_path, pets())
+    (tmp_path / "cat" / "again").symlink_to(tmp_path / "cat")
+    (tmp_path / "dog" / "up").symlink_to(tmp_path)
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    dataset = load_dataset(tmp_path)
+    assert len(_found(dataset)) == 30
+    problems = _problems(dataset)
+    assert set(problems["linked_twice"].names) == {"cat/again", "dog/up"}
+    assert problems["not_a_file"].names == ("loop",)
+
+
+def test_linked_class_folders_and_pictures_are_followed(tmp_path):
+    elsewhere = write(tmp_path / "elsewhere", pets())
+    here = write(tmp_path / "here", {"cat/1.png": picture(1), "cat/2.png": picture(2)})
+    (here / "dog").symlink_to(elsewhere / "dog")
+    (here / "cat" / "linked.png").symlink_to(elsewhere / "cat" / "003.png")
+    dataset = load_dataset(here)
+    assert dataset.classes == ("cat", "dog")
+    assert len(dataset.train) + len(dataset.test) == 13
+    assert dataset.problems == ()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_pipes_and_sockets_among_the_pictures_are_skipped(tmp_path, monkeypatch):
+    write(tmp_path, pets())
+    os.mkfifo(tmp_path / "cat" / "pipe.png")
+    monkeypatch.chdir(tmp_path / "dog")
+    with socket.socket(socket.AF_UNIX) as one:
+        one.bind("socket.png")
+        dataset = load_dataset(tmp_path)
+    problem = _problems(dataset)["not_a_file"]
+    assert set(problem.names) == {"cat/pipe.png", "dog/socket.png"}
+    assert len(_found(dataset)) == 30
+
+
+def test_names_that_are_no_text_are_read_and_shown_escaped(tmp_path):
+    write(tmp_path, pets())
+    os.mkdir(os.fsencode(tmp_path) + b"/caf\xe9")
+    for number in range(3):
+        name = os.fsencode(tmp_path) + b"/caf\xe9/\x1b[2J%d.png" % number
+        with open(name, "wb") as file:
+            file.write(png(picture(number + 900)) if number else b"")
+    dataset = load_dataset(tmp_path)
+    assert "caf\\xe9" in dataset.classes
+    assert _problems(dataset)["unreadable"].names == ("caf\\xe9/\\x1b[2J0.png",)
+    assert all(text.isprintable() for text in (problem.message for problem in dataset.problems))
+
+
+def test_a_zip_is_never_unpacked_and_names_that_lead_out_of_it_are_left_out(tmp_path):
+    files = dict(pets())
+    bad = ["../evil.png", "/etc/evil.png", "cat/../../evil.png", "C:/evil.png", "cat\\evil.png"]
+    bad += ["cat//x.png", "./y.png"]
+    (tmp_path / "in").mkdir()
+    archive = zipped(tmp_path / "in" / "pets.zip", {**files, **{name: picture(1) for name in bad}})
+    dataset = load_dataset(archive)
+    assert set(_problems(dataset)["unsafe_name"].names) == set(bad)
+    assert set(_found(dataset)) == set(files)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["in", "pets.zip"]
+    with pytest.raises(DatasetError, match=r"7 names lead out of the archive.* \(asked to be strict\)"):
+        load_dataset(archive, strict=True)
+
+
+def test_links_in_a_zip_are_left_out(tmp_path):
+    archive = zipped(tmp_path / "pets.zip", pets())
+    with zipfile.ZipFile(archive, "a") as opened:
+        link = zipfile.ZipInfo("cat/passwords.png")
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        opened.writestr(link, "/etc/passwd")
+    dataset = load_dataset(archive)
+    assert _problems(dataset)["not_a_file"].names == ("cat/passwords.png",)
+
+
+def test_a_zip_bomb_is_not_unpacked(tmp_path):
+    bomb = b"\x89PNG\r\n\x1a\n" + bytes(30 * 2**20)
+    archive = zipped(tmp_path / "pets.zip", {**pets(), "cat/bomb.png": bomb}, zipfile.ZIP_DEFLATED)
+    assert archive.stat().st_size < 200_000
+    dataset = load_dataset(archive)
+    problem = _problems(dataset)["packed_too_tightly"]
+    assert problem.message == ("1 entry would unpack to more than 200 times its size; left out: cat/bomb.png")
+
+
+def test_an_entry_that_lies_about_its_size_is_unreadable(tmp_path):
+    archive = zipped(tmp_path / "pets.zip", {**pets(), "cat/lies.png": png(picture(7))})
+    data = bytearray(archive.read_bytes())
+    at = data.rfind(b"PK\x01\x02", 0, data.rfind(b"cat/lies.png"))
+    data[at + 24 : at + 28] = (100 * 2**20).to_bytes(4, "little")
+    archive.write_bytes(data)
+    dataset = load_dataset(archive)
+    names = {name for problem in dataset.problems for name in problem.names}
+    assert names == {"cat/lies.png"}
+    assert len(_found(dataset)) == 30
+
+
+def test_an_entry_whose_checksum_is_wrong_is_unreadable(tmp_path):
+    grey = np.full((40, 40, 3), 9, np.uint8)
+    archive = zipped(tmp_path / "pets.zip", {**pets(20, "cat dog"), "cat/rotten.bmp": b"BM" + grey.tobytes()})
+    data = archive.read_bytes()
+    at = data.find(b"cat/rotten.bmp") + 2000
+    archive.write_bytes(data[:at] + b"\0" + data[at + 1 :])
+    problem = _problems(load_dataset(archive))["unreadable"]
+    assert problem.names == ("cat/rotten.bmp",)
+    assert "Bad CRC-32" in problem.message
+
+
+def test_a_locked_entry_is_unreadable(tmp_path):
+    archive = zipped(tmp_path / "pets.zip", {**pets(), "cat/secret.png": png(picture(7))})
+    data = bytearray(archive.read_bytes())
+    local = data.find(b"PK\x03\x04", data.find(b"cat/secret.png") - 30)
+    central = data.rfind(b"PK\x01\x02", 0, data.rfind(b"cat/secret.png"))
+    data[local + 6] |= 1
+    data[central + 8] |= 1
+    archive.write_bytes(data)
+    problem = _problems(load_dataset(archive))["unreadable"]
+    assert "`cat/secret.png` is locked with a password" in problem.message
+
+
+@pytest.mark.parametrize("end", [0.3, 0.9, 0.999])
+def test_a_cut_zip_is_refused(tmp_path, end):
+    archive = zipped(tmp_path / "pets.zip", pets())
+    data = archive.read_bytes()
+    archive.write_bytes(data[: int(len(data) * end)])
+    with pytest.raises(DatasetError, match=r"is not a zip file|is a file, but not a zip file"):
+        load_dataset(archive)
+
+
+def test_when_no_picture_can_be_read_the_first_reason_is_given(tmp_path):
+    write(tmp_path, {f"{c}/{n}.png": b"" for c in ("ant", "cat") for n in range(3)})
+    with pytest.raises(DatasetError, match=r"none of the 6 pictures .* can be read: `\w+/\d\.png` is empty"):
+        load_dataset(tmp_path)
+
+
+def test_too_small_or_large_a_size_is_refused(tmp_path):
+    for size in (0, -3, 5000):
+        with pytest.raises(UsageError, match=f"`size` must be 1 to 4096 pixels; got {size}"):
+            load_dataset(tmp_path, size=size)
+    with pytest.raises(UsageError, match="`root` says where the files of cifar10 are"):
+        load_dataset(tmp_path, root=tmp_path)
+
+
+def test_progress_counts_every_picture_to_the_end(tmp_path):
+    write(tmp_path, pets(40))
+    calls = []
+    load_dataset(tmp_path, on_progress=lambda done, total: calls.append((done, total)))
+    assert calls[-1] == (120, 120)
+    assert [done for done, _ in calls] == sorted(done for done, _ in calls)

@@ -1,0 +1,212 @@
+"""Any torch Dataset of pictures and labels is taken, and what is wrong with one is said by its item."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from convscope.datasets import load_dataset
+from convscope.errors import DatasetError, UsageError
+from dataset_writers import picture, png
+
+torch = pytest.importorskip("torch")
+
+
+class Given(torch.utils.data.Dataset):
+    """Items by number, each made when it is asked for."""
+
+    def __init__(self, items, **attributes):
+        self.items = items
+        self.asked = []
+        vars(self).update(attributes)
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        self.asked.append(index)
+        item = self.items[index]
+        return item() if callable(item) else item
+
+
+def _items(count=20, classes=2, form=lambda pixels: Image.fromarray(pixels)):
+    return [(form(picture(n)), n % classes) for n in range(count)]
+
+
+FORMS = {
+    "Pillow images": Image.fromarray,
+    "arrays": lambda pixels: pixels,
+    "arrays of floats": lambda pixels: pixels / 255,
+    "tensors of bytes": lambda pixels: torch.from_numpy(pixels.transpose(2, 0, 1).copy()),
+    "tensors of floats": lambda pixels: torch.from_numpy(pixels.transpose(2, 0, 1) / 255).float(),
+    "tensors of double": lambda pixels: torch.from_numpy(pixels.transpose(2, 0, 1) / 255),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_pictures_of_every_form_come_out_the_same(form):
+    dataset = load_dataset(Given(_items(form=FORMS[form])))
+    assert dataset.name == "Given"
+    assert dataset.classes == ("0", "1")
+    assert dataset.split == "seeded 20% (seed 0)"
+    assert (len(dataset.train), len(dataset.test)) == (16, 4)
+    for split in dataset.parts.values():
+        for name, label, image in zip(split.names, split.labels, split.images, strict=True):
+            number = int(name.removeprefix("item "))
+            assert label == number % 2
+            np.testing.assert_array_equal(image, picture(number))
+
+
+def test_each_item_is_asked_for_in_order_and_few_of_them_twice():
+    given = Given(_items(200))
+    load_dataset(given)
+    assert given.asked[-200:] == list(range(200))
+    assert len(given.asked) <= 300
+
+
+def test_what_the_labels_mean_comes_from_the_data_set_or_the_caller():
+    train = Given(_items(), classes=["newt", "yak"])
+    assert load_dataset(train).classes == ("newt", "yak")
+    assert load_dataset(torch.utils.data.Subset(train, range(10))).classes == ("newt", "yak")
+    assert load_dataset(train, classes=["a", "b", "c"]).classes == ("a", "b", "c")
+
+
+def test_a_pair_is_a_given_split():
+    others = [(255 - picture(n), n % 2) for n in range(6)]
+    dataset = load_dataset((Given(_items()), Given(others)))
+    assert dataset.split == "given"
+    assert (len(dataset.train), len(dataset.test)) == (20, 6)
+    np.testing.assert_array_equal(dataset.test.images[5], others[5][0])
+
+
+def test_plain_lists_and_tensor_datasets_will_do():
+    images = torch.rand(10, 1, 6, 6)
+    dataset = load_dataset(torch.utils.data.TensorDataset(images, torch.arange(10) % 2))
+    assert dataset.train.shape == (6, 6, 1)
+    number = int(dataset.train.names[0].removeprefix("item "))
+    expected = np.rint(images[number, 0].numpy() * 255).astype(np.uint8)
+    np.testing.assert_array_equal(dataset.train.images[0, ..., 0], expected)
+    assert load_dataset(_items(form=lambda pixels: pixels[..., 0])).train.shape == (12, 10, 1)
+
+
+def test_torchvisions_own_data_sets_are_taken(tmp_path):
+    from torchvision.datasets import FakeData, ImageFolder
+
+    for number in range(10):
+        place = tmp_path / ("cat" if number % 2 else "dog")
+        place.mkdir(exist_ok=True)
+        (place / f"{number}.png").write_bytes(png(picture(number)))
+    given, own = load_dataset(ImageFolder(tmp_path)), load_dataset(tmp_path)
+    assert given.classes == own.classes == ("cat", "dog")
+    pixels = [sorted(image.tobytes() for s in d.parts.values() for image in s.images) for d in (given, own)]
+    assert pixels[0] == pixels[1]
+    fake = load_dataset(FakeData(30, (3, 16, 16), num_classes=3))
+    assert fake.train.shape == (16, 16, 3)
+
+
+def test_a_large_one_is_read_as_it_is_asked_for():
+    given = Given(_items(50), targets=[n % 2 for n in range(50)])
+    dataset = load_dataset(given, memory=100)
+    assert len(given.asked) < 50  # the labels are known without the pictures
+    assert not dataset.train.in_memory
+    assert "read as they are asked for" in dataset.notes[0]
+    images, labels = dataset.train.batch([3, 1])
+    for image, label, index in zip(images, labels, (3, 1), strict=True):
+        number = int(dataset.train.names[index].removeprefix("item "))
+        assert label == number % 2
+        np.testing.assert_array_equal(image, picture(number))
+
+
+def test_targets_that_a_transform_changes_are_not_believed():
+    given = Given(_items(20), targets=[1] * 20, target_transform=lambda label: label)
+    dataset = load_dataset(given, memory=100)
+    assert sorted({*dataset.train.labels.tolist()}) == [0, 1]
+
+
+def _broken():
+    raise OSError("broken data stream")
+
+
+def test_an_item_that_cannot_be_read_is_counted_and_named_and_the_rest_goes_on():
+    items = _items(40)
+    items[7] = _broken
+    dataset = load_dataset(Given(items))
+    (problem,) = dataset.problems
+    assert problem.names == ("item 7",)
+    assert "item 7 cannot be read: OSError: broken data stream" in problem.message
+    assert len(dataset.train) + len(dataset.test) == 39
+    with pytest.raises(DatasetError, match=r"item 7 cannot be read: .* \(asked to be strict\)"):
+        load_dataset(Given(items), strict=True)
+
+
+def test_a_data_set_whose_own_code_fails_gives_the_reason():
+    with pytest.raises(DatasetError, match="no item can be read: item 0 cannot be read: OSError: broken"):
+        load_dataset(Given([_broken] * 5))
+
+
+@pytest.mark.parametrize(
+    ("label", "message"),
+    [
+        (10, r"item 3 has the label 10, but the labels of 2 classes are 0 to 1"),
+        (-1, r"item 3 has the label -1, but the labels of 2 classes are 0 to 1"),
+        ("cat", "the label of item 3 is a str, expected a whole number"),
+        (0.5, "the label of item 3 is a float, expected a whole number"),
+        (np.array([0, 1]), "the label of item 3 is a ndarray, expected a whole number"),
+        (torch.tensor([0, 1]), "the label of item 3 is a Tensor, expected a whole number"),
+    ],
+)
+def test_a_label_that_is_none_is_refused(label, message):
+    items = _items()
+    items[3] = (items[3][0], label)
+    with pytest.raises(DatasetError, match=message) as caught:
+        load_dataset(Given(items, classes=["a", "b"]))
+    assert caught.value.code == "bad_label"
+
+
+@pytest.mark.parametrize("label", [np.int64(1), torch.tensor(1), np.uint8(1)])
+def test_labels_may_be_numbers_of_numpy_and_torch(label):
+    items = [(pixels, label) for pixels, _ in _items()]
+    assert set(load_dataset(Given(items)).train.labels.tolist()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("item", "message"),
+    [
+        (picture(1), "item 0 is a ndarray, expected a pair of a picture and a label"),
+        (("cat.png", 1), "item 0 has a str where a picture was expected"),
+        ((torch.randn(3, 5, 5) * 3, 1), r"item 0 has values from -\S+ to \S+, expected 0 to 1"),
+        ((torch.full((3, 5, 5), float("nan")), 1), "item 0 has values from nan to nan, expected 0 to 1"),
+    ],
+)
+def test_items_that_are_no_picture_and_label_are_refused(item, message):
+    with pytest.raises(DatasetError, match=message) as caught:
+        load_dataset(Given([item] * 5))
+    assert caught.value.code == "not_a_dataset"
+
+
+def test_normalised_pictures_are_refused_with_the_way_out():
+    with pytest.raises(DatasetError, match="expected 0 to 1") as caught:
+        load_dataset(Given([(torch.randn(3, 5, 5) * 3, 1)] * 5))
+    assert "Leave normalisation out" in caught.value.hint
+
+
+def test_things_that_are_no_data_set_are_refused():
+    with pytest.raises(UsageError, match="generator has not both") as caught:
+        load_dataset(item for item in _items())
+    assert "make a list first" in caught.value.hint
+    with pytest.raises(UsageError, match="int has not both"):
+        load_dataset(5)
+    with pytest.raises(DatasetError, match="the Given is empty"):
+        load_dataset(Given([]))
+
+
+def test_mixed_sizes_and_a_coloured_one_among_grey_ones():
+    items = [(picture(n, (40 + n, 50)), n % 2) for n in range(20)]
+    dataset = load_dataset(Given(items))
+    assert dataset.train.shape == (32, 32, 3)
+    assert dataset.notes[0].startswith("pictures of 40 x 50 to 59 x 50 are scaled to 32 x 32")
+    grey = [(picture(n)[..., 0], n % 2) for n in range(200)]
+    grey[101] = (picture(101), 1)
+    (problem,) = load_dataset(Given(grey)).problems
+    assert problem.message == "1 picture cannot be read; left out: it is coloured, and the others are grey"
