@@ -35,7 +35,7 @@ def send_look(passes: Passes, spec: dict[str, Any], seeing: Seeing | None, line:
     line.emit({"stage": "drawing", "fraction": PASS_ENDS})
     if line.cancelled():
         raise GivenUp("this was given up")
-    send_scene(make_scene(found, budget=PAGE_BUDGET), line)
+    send_scene(make_scene(found, budget=PAGE_BUDGET, proofs=False), line)
     passes.weigh(spec)
 
 

@@ -10,12 +10,13 @@ import base64
 import hashlib
 import html
 import os
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from convscope.exhibits.report_data import escaped_json, pack_scene
+from convscope.exhibits.report_data import escaped_json, pack_json, pack_scene
 from convscope.exhibits.report_modules import join_modules
 from convscope.files import atomic_write
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from convscope.scene import Scene
 
 ENTRY = "report.js"
-STYLES = ("tokens.css", "layout.css", "parts.css")
+STYLES = ("tokens.css", "layout.css", "parts.css", "proof.css")
 
 
 def write_report(scene: Scene, path: str | os.PathLike[str]) -> Path:
@@ -55,8 +56,8 @@ def report_bytes(scene: Scene) -> bytes:
         ("policy", html.escape(policy, quote=True)),
         ("title", html.escape(_printable(title))),
         ("style", style),
-        ("manifest", escaped_json(scene.manifest)),
-        ("index", escaped_json(index)),
+        ("manifest", escaped_json(_without_proofs(scene.manifest))),
+        ("index", pack_json(index)),
         ("chunks", blocks),
         ("script", script),
     ):
@@ -65,6 +66,12 @@ def report_bytes(scene: Scene) -> bytes:
             raise ValueError(f"report.html has no place for its {key}")
         page = before + value + after
     return page.encode("utf-8")
+
+
+def _without_proofs(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """The manifest less what the index holds, where it is compressed."""
+    nodes = [{key: value for key, value in node.items() if key != "proof"} for node in manifest["nodes"]]
+    return {**manifest, "nodes": nodes}
 
 
 def source_hash(text: str) -> str:

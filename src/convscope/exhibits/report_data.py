@@ -9,6 +9,7 @@ what the page draws at once; every op has a chunk of its own, decoded when it is
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -19,9 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from convscope.exhibits.report_coding import coarse, planes_coded, residuals, statistics_coded
 from convscope.exhibits.report_derive import derivable
+from convscope.exhibits.report_proofs import proof_coded
 from convscope.exhibits.report_text import to_text
 
 if TYPE_CHECKING:
@@ -29,6 +32,10 @@ if TYPE_CHECKING:
 
 #: Cells of maps above which a report keeps them in 7 bits rather than 8.
 MANY_CELLS = 10_000_000
+#: Characters of all chunks above which sums keep fewer terms, if that brings the report below it.
+MANY_CHARACTERS = 14_500_000
+#: Of the photo, a picture to find one's way by; the model's input is kept exactly.
+PHOTO_QUALITY = 92
 _SCALE = 7
 _TABLES = ("filter_inputs", "filter_scales")
 
@@ -61,8 +68,8 @@ def plan_chunks(scene: Scene, rules: Mapping[int, Mapping[str, Any]]) -> dict[st
     """Which arrays travel together, by the name of their chunk.
 
     ``first`` has the photo, the input, the logits, and of every op its strip with the scale of
-    each strip's channel (``strip_scales/ID``); ``node/ID`` has all other arrays of that op. Where
-    there is a rule to derive the maps, ``own/ID`` has those of the channels kept.
+    each strip's channel (``strip_scales/ID``); ``proof/ID`` has the terms of an op's peaks, ``node/ID``
+    all its other arrays. Where there is a rule to derive the maps, ``own/ID`` has those of the channels kept.
     """
     first: dict[str, NDArray[Any]] = {}
     chunks: dict[str, dict[str, NDArray[Any]]] = {"first": first}
@@ -70,6 +77,13 @@ def plan_chunks(scene: Scene, rules: Mapping[int, Mapping[str, Any]]) -> dict[st
         kind, slash, number = name.partition("/")
         if not slash or kind == "strip":
             first[name] = array
+            continue
+        if kind.startswith("proof"):
+            chunk = chunks.setdefault(f"proof/{number}", {})
+            if kind == "proof":
+                entry = scene.manifest["nodes"][int(number)]["proof"]
+                array = proof_coded(array, entry, scene.arrays[f"stats/{number}"])
+            chunk[name] = array
             continue
         chunk = chunks.setdefault(f"node/{number}", {})
         if kind != "maps" or int(number) not in rules:
@@ -113,13 +127,16 @@ def pack_chunk(arrays: Mapping[str, NDArray[Any]], step: int = 1) -> tuple[dict[
         elif kind == "strip":
             data = residuals(data)
             place["coding"] = "residuals"
-        elif kind in ("photo", "input"):
+        elif kind == "photo":
+            data = _jpeg(data)
+            place |= {"coding": "jpeg", "bytes": data.nbytes}
+        elif kind == "input":
             data = residuals(np.moveaxis(data, 2, 0))
             place["coding"] = "pixels"
         elif kind == "stats":
             data = planes_coded(statistics_coded(data))
             place["coding"] = "statistics"
-        elif kind in _TABLES:
+        elif kind in _TABLES or kind.startswith("proof"):
             data = planes_coded(data)
             place["coding"] = "planes"
         index[name] = place
@@ -137,7 +154,8 @@ def pack_scene(scene: Scene) -> tuple[dict[str, Any], dict[str, str]]:
 
     Returns
     -------
-    ``{"chunks": index by chunk, "derived": rules by op, "step": of the maps}``, and the texts by chunk.
+    ``{"chunks": index by chunk, "derived": rules by op, "step": of the maps, "proofs": rules of the
+    peaks' terms by op}``, and the texts by chunk.
     """
     step = 1
     rules = derivable(scene)
@@ -148,12 +166,52 @@ def pack_scene(scene: Scene) -> tuple[dict[str, Any], dict[str, str]]:
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         made = pool.map(lambda arrays: pack_chunk(arrays, step), chunks.values())
         packed = dict(zip(chunks, made, strict=True))
+    packed |= _fewer_terms(chunks, packed)
     index = {
         "chunks": {name: places for name, (places, _) in packed.items()},
         "derived": {str(number): rule for number, rule in rules.items()},
         "step": step,
+        "proofs": {str(node["id"]): node["proof"] for node in scene.manifest["nodes"] if "proof" in node},
     }
     return index, {name: text for name, (_, text) in packed.items()}
+
+
+def pack_json(value: Any) -> str:
+    """JSON as the text of a compressed chunk."""
+    data = json.dumps(_finite(value), separators=(",", ":")).encode()
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    return to_text(packer.compress(data) + packer.flush())
+
+
+def _fewer_terms(
+    chunks: Mapping[str, Mapping[str, NDArray[Any]]], packed: Mapping[str, tuple[dict[str, Any], str]]
+) -> dict[str, tuple[dict[str, Any], str]]:
+    """Chunks of terms packed again with as many terms a sum as the report has room for.
+
+    None where all have room, or where leaving terms out would not make room enough.
+    """
+    rest = sum(len(text) for name, (_, text) in packed.items() if not name.startswith("proof/"))
+    proofs = {name: arrays for name, arrays in chunks.items() if name.startswith("proof/")}
+    if rest + sum(len(packed[name][1]) for name in proofs) <= MANY_CHARACTERS:
+        return {}
+    for most in (8, 4, 2, 1):
+        fewer = {
+            name: pack_chunk({key: _first_terms(key, array, most) for key, array in arrays.items()})
+            for name, arrays in proofs.items()
+        }
+        if rest + sum(len(text) for _, text in fewer.values()) <= MANY_CHARACTERS:
+            return fewer
+    return {}
+
+
+def _first_terms(name: str, array: NDArray[Any], most: int) -> NDArray[Any]:
+    return array if name.startswith("proof/") else np.ascontiguousarray(array[:, :most])
+
+
+def _jpeg(photo: NDArray[Any]) -> NDArray[np.uint8]:
+    out = io.BytesIO()
+    Image.fromarray(photo).save(out, "JPEG", quality=PHOTO_QUALITY, subsampling=0)
+    return np.frombuffer(out.getvalue(), np.uint8)
 
 
 def _cells(scene: Scene, rules: Mapping[int, Mapping[str, Any]]) -> int:

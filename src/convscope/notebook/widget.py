@@ -14,7 +14,7 @@ from convscope.notebook.given import Given
 from convscope.notebook.host import Host
 
 ENTRY = "widget.js"
-STYLES = ("tokens.css", "layout.css", "parts.css", "live.css", "widget.css")
+STYLES = ("tokens.css", "layout.css", "parts.css", "proof.css", "live.css", "widget.css")
 #: Rows of pixels of the widget.
 HEIGHT = 720
 #: Widgets that keep what they show. A notebook never forgets a widget, however often its cell is run.

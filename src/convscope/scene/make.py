@@ -18,6 +18,7 @@ from convscope.scene.filters import filter_arrays, kernels_of
 from convscope.scene.groups import enclosing, make_groups
 from convscope.scene.nodes import add_values, describe_op, drawable
 from convscope.scene.pictures import describe_image
+from convscope.scene.proofs import plan, prove
 from convscope.scene.scene import SCHEMA, Scene
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ _FOLLOWS = frozenset(
 _LIBRARIES = {"torchvision": "torchvision", "timm": "timm", "package": "timm"}
 
 
-def make_scene(trace: Trace, *, top: int = 5, budget: float = BUDGET) -> Scene:
+def make_scene(trace: Trace, *, top: int = 5, budget: float = BUDGET, proofs: bool = True) -> Scene:
     """What there is to see in a trace, as a manifest and arrays.
 
     Shown is the first item of the batch. Filters are the model's as they are now.
@@ -44,6 +45,9 @@ def make_scene(trace: Trace, *, top: int = 5, budget: float = BUDGET) -> Scene:
     budget
         Bytes of maps to keep at most. Beyond it maps are left out, those of batch norm and
         activations first, and the manifest says so; statistics are there in any case.
+    proofs
+        Whether the largest terms of every channel's peak are kept. Where the trace is at hand,
+        :meth:`convscope.Trace.value_of` gives those of any cell, and more.
 
     Raises
     ------
@@ -64,7 +68,7 @@ def make_scene(trace: Trace, *, top: int = 5, budget: float = BUDGET) -> Scene:
         raise UsageError(f"`budget` must be at least 0 bytes; got {budget}")
     groups = make_groups(trace)
     with torch.no_grad(), _one_thread_each() as workers:
-        nodes, arrays = _make_nodes(trace, groups, workers)
+        nodes, arrays = _make_nodes(trace, groups, workers, proofs)
         image, pictures = describe_image(trace)
     arrays.update(pictures)
     answer, logits = _answer(trace, top)
@@ -101,12 +105,13 @@ def _one_thread_each() -> Iterator[ThreadPoolExecutor]:
 
 
 def _make_nodes(
-    trace: Trace, groups: list[dict[str, Any]], workers: ThreadPoolExecutor
+    trace: Trace, groups: list[dict[str, Any]], workers: ThreadPoolExecutor, proofs: bool
 ) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
     around = enclosing(groups, len(trace.ops))
     module = trace.model.module
     tensors: dict[str, Tensor] = dict(module.named_parameters(remove_duplicate=False))
     tensors.update(module.named_buffers(remove_duplicate=False))
+    most, patched = plan(trace.ops)
 
     def work(op: Op) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         with torch.no_grad():  # is a thread's own
@@ -117,6 +122,13 @@ def _make_nodes(
                 node["notes"].append(note)
             else:
                 found = add_values(node, view, values)
+                proof = None
+                if proofs:
+                    proof = prove(trace, op, found[f"stats/{op.index}"], most, op.index in patched)
+                if proof is not None:
+                    node["proof"] = proof[0]
+                    found.update(proof[1])
+                    node["arrays"].update({name.split("/")[0]: name for name in proof[1]})
             weight = kernels_of(trace, op, tensors)
             if weight is not None:
                 kernels = filter_arrays(weight, int(op.attributes.get("groups", 1)))

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 STRONGEST = 8
 _LONGEST_VECTOR = 1 << 18
 _TEXT = 80
+_SHAPELESS = "not drawn: its shape is neither that of maps nor that of a vector"
 _ITEMS = 12
 
 
@@ -77,17 +78,22 @@ def drawable(op: Op) -> tuple[str, Tensor | None, str]:
         return "none", None, f"not drawn: its numbers are {op.dtype}"
     if value.numel() == 0:
         return "none", None, "not drawn: it has no values"
-    value = value.cpu()
+    view, values = arranged(op, value.cpu())
+    return view, values, "" if values is not None else _SHAPELESS
+
+
+def arranged(op: Op, value: Tensor) -> tuple[str, Tensor | None]:
+    """A tensor of the op's shape as it is drawn: ``map`` and ``[channels, rows, columns]``, or a vector."""
     if value.ndim == 4 and op.spatial is not None:
         rows, columns = (axis % 4 for axis in op.spatial)
         channels = next(axis for axis in (1, 2, 3) if axis not in (rows, columns))
         first = value[0].permute(channels - 1, rows - 1, columns - 1)
         if first.shape[1:] == (1, 1):
-            return "vector", first.flatten(), ""
-        return "map", first, ""
+            return "vector", first.flatten()
+        return "map", first
     if value.ndim == 2 and value.shape[1] <= _LONGEST_VECTOR:
-        return "vector", value[0], ""
-    return "none", None, "not drawn: its shape is neither that of maps nor that of a vector"
+        return "vector", value[0]
+    return "none", None
 
 
 def add_values(node: dict[str, Any], view: str, values: Tensor) -> dict[str, NDArray[Any]]:

@@ -16,6 +16,12 @@ ARRAY_TYPES = {
     "filters": "uint8",
     "filter_inputs": "int32",
     "filter_scales": "float32",
+    "proof": "float32",
+    "proof_terms": "float32",
+    "proof_inputs": "float32",
+    "proof_weights": "float32",
+    "proof_patches": "float32",
+    "proof_places": "int32",
     "logits": "float32",
     "photo": "uint8",
     "input": "uint8",
@@ -47,6 +53,8 @@ _GROUP = {
     "name": str, "path": str, "type": str, "parent": (str, type(None)), "first": int, "last": int,
     "output": (int, type(None)),
 }  # fmt: skip
+_PROOF = {"rule": str, "formula": str, "columns": list, "reads": str, "operands": list}
+_OPERAND = {"label": str, "node": (int, type(None))}
 _STATISTICS = {
     "min": _MAYBE, "max": _MAYBE, "mean": _MAYBE, "std": _MAYBE, "not_finite": int, "silent": int,
     "constant": int,
@@ -143,6 +151,23 @@ def _node(node: Mapping[str, Any], place: int, arrays: Mapping[str, NDArray[Any]
             yield f"{name} has the shape {shape}"
         if key == "filters":
             yield from _filters(name, place, arrays)
+    if "proof" in node:
+        yield from _proof(node, place, arrays)
+
+
+def _proof(node: Mapping[str, Any], place: int, arrays: Mapping[str, NDArray[Any]]) -> Any:
+    proof, channels = node["proof"], node["channels"]
+    yield from _fields(proof, _PROOF, f"the proof of node {place}")
+    table = arrays.get(f"proof/{place}")
+    if table is None or table.shape != (channels, len(proof["columns"])):
+        yield f"node {place} lacks its proof"
+    for operand in proof["operands"]:
+        yield from _fields(operand, _OPERAND, f"the proof of node {place}")
+        if operand["node"] is not None and not 0 <= operand["node"] < place:
+            yield f"the proof of node {place} reads what does not come before it"
+    kept = {arrays[name].shape[:2] for name in node["arrays"].values() if name.startswith("proof_")}
+    if len(kept) > 1 or any(len(shape) != 2 or shape[0] != channels for shape in kept):
+        yield f"the terms of node {place} do not fit together"
 
 
 def _filters(name: str, place: int, arrays: Mapping[str, NDArray[Any]]) -> Any:

@@ -1,24 +1,16 @@
 // Asks the live server. Every request carries the token; what goes wrong comes back as one sentence.
 
+import { Trouble } from "./trouble.js";
+
 const TOKEN_KEY = "convscope-token";
 
 /** A sentence of the server, or of the way to it. `code` says which. */
-export class ApiError extends Error {
+export class ApiError extends Trouble {
   constructor(status, { code = "failed", message = "the server gave no reason", hint = "" } = {}) {
-    super(message);
+    super(message, hint ?? "");
     this.status = status;
     this.code = code;
-    this.hint = hint ?? "";
   }
-}
-
-/** What a person reads of an error: one sentence, and the way out where there is one. */
-export function errorText(error) {
-  const said = error instanceof ApiError ? error.message : `this page failed: ${error.message}`;
-  const sentence = said.charAt(0).toUpperCase() + said.slice(1);
-  // Hints of the command line name its options; the page has a control for the same.
-  const hint = error.hint?.includes("--weights") ? "Choose random weights, or a model whose weights are on this machine." : error.hint;
-  return [sentence.replace(/\.?$/, "."), hint].filter(Boolean).join(" ");
 }
 
 /**

@@ -1,10 +1,10 @@
 // Where on the photo an answer comes from, drawn over it: Grad-CAM of any class at any layer with a map.
 
-import { errorText } from "./api.js";
 import { choiceBar } from "./choice.js";
 import { colorTable } from "./colors.js";
 import { element, fill, sizedCanvas } from "./dom.js";
 import { plainNumber } from "./format.js";
+import { errorText } from "./trouble.js";
 
 const DENSEST = 0.88;
 

@@ -1,9 +1,9 @@
 // A box dragged on the photo: which channels of the whole net look there.
 
-import { errorText } from "./api.js";
 import { element, fill, svg } from "./dom.js";
 import { grouped, percent } from "./format.js";
 import { boxPath } from "./photo.js";
+import { errorText } from "./trouble.js";
 
 const HITS_ASKED = 50;
 const HITS_SHOWN = 6;

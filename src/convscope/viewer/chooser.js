@@ -1,10 +1,10 @@
 // Chooses photo and model, and goes back to looks that were made before.
 
-import { errorText } from "./api.js";
 import { choiceBar } from "./choice.js";
 import { element, fill, sizedCanvas } from "./dom.js";
 import { counted } from "./format.js";
 import { LiveAddress } from "./liveaddress.js";
+import { errorText } from "./trouble.js";
 
 const SOURCES = { given: "named at the start", package: "with its weights", article: "a teaching net" };
 

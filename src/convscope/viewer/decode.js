@@ -1,6 +1,6 @@
 // Undoes how a report writes its arrays (convscope.exhibits.report_data).
 
-const ARRAY_TYPES = { uint8: Uint8Array, float32: Float32Array, int32: Int32Array };
+const ARRAY_TYPES = { uint8: Uint8Array, uint32: Uint32Array, float32: Float32Array, int32: Int32Array };
 
 /** Printable ASCII that means nothing in HTML: two characters say 13 bits (convscope.exhibits.report_text). */
 const PLACES = new Uint8Array(128);
@@ -44,6 +44,19 @@ export function decodedArray(buffer, { dtype, shape, offset, coding, step = 1 })
   if (coding === "residuals") fromResiduals(data, shape);
   if (step > 1) fromCoarse(data, step);
   return { data, shape };
+}
+
+/** The same, also where it is a picture to be decoded by the browser. */
+export async function decodedPlace(buffer, place) {
+  if (place.coding !== "jpeg") return decodedArray(buffer, place);
+  const picture = await createImageBitmap(new Blob([new Uint8Array(buffer, place.offset, place.bytes)], { type: "image/jpeg" }));
+  const canvas = new OffscreenCanvas(picture.width, picture.height);
+  const context = canvas.getContext("2d");
+  context.drawImage(picture, 0, 0);
+  const pixels = context.getImageData(0, 0, picture.width, picture.height).data;
+  const data = new Uint8Array((pixels.length / 4) * 3);
+  for (let from = 0, to = 0; from < pixels.length; from += 4, to += 3) data.set(pixels.subarray(from, from + 3), to);
+  return { data, shape: [picture.height, picture.width, 3] };
 }
 
 export function sizeOf(shape) {

@@ -138,12 +138,13 @@ export class Desk {
       this.coming = false;
     }
     this.host.titled(`${this.session.modelName(wish.model)} looking at ${look.source.manifest.image.name}`);
-    if (old) moveOver(old, viewer);
+    // What is hidden takes no focus.
+    viewer.classList.remove("coming");
+    if (old) moveOver(old, viewer, this.host.place);
     this.waiting?.remove();
     this.viewer = viewer;
     this.shown = look;
     this.address.write(viewer.state.written(), false);
-    viewer.classList.remove("coming");
     viewer.frame.append(this.status.node);
   }
 
@@ -220,7 +221,7 @@ function fitEdits(desk, look, context, viewer) {
 }
 
 /** Scrolls the new viewer to where the old one was, puts the focus in its place, and takes the old one away. */
-function moveOver(old, viewer) {
+function moveOver(old, viewer, around) {
   for (const column of COLUMNS) {
     const [from, to] = [old.root.querySelector(column), viewer.root.querySelector(column)];
     if (from && to) to.scrollTop = from.scrollTop;
@@ -228,5 +229,7 @@ function moveOver(old, viewer) {
   const focused = old.root.activeElement;
   const place = focused && (focused.id ? `#${focused.id}` : focused.dataset?.key ? `[data-key="${focused.dataset.key}"]` : focused.matches?.(".row") ? ".row[aria-selected=true]" : null);
   old.remove();
-  if (place) viewer.root.querySelector(place)?.focus({ preventScroll: true });
+  if (!focused) return;
+  const next = place && viewer.root.querySelector(place);
+  (next ?? around).focus({ preventScroll: true });
 }

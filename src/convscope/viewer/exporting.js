@@ -1,11 +1,11 @@
 // Takes away what is seen: pictures drawn here, exact numbers and the report from the server, a link.
 
-import { errorText } from "./api.js";
 import { cssColor, pixelTable } from "./colors.js";
 import { element } from "./dom.js";
 import { plainNumber, signedNumber } from "./format.js";
 import { paintMap, paintTile, tileFit } from "./paint.js";
 import { statistic } from "./statistics.js";
+import { errorText } from "./trouble.js";
 
 const LEAST_SIDE = 512;
 const TILE = 112;

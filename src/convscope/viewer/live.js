@@ -1,11 +1,12 @@
 // Starts the viewer on the live server, with its state in the page's own address.
 
-import { Api, errorText, takeToken } from "./api.js";
+import { Api, takeToken } from "./api.js";
 import { ConvscopeViewer } from "./app.js";
 import { Desk } from "./desk.js";
 import { element, fill } from "./dom.js";
 import { Session } from "./session.js";
 import { HashAddress } from "./state.js";
+import { errorText } from "./trouble.js";
 
 const PAGE_WORDS = {
   model: "convscope serve resnet18",

@@ -1,7 +1,7 @@
 // A scene on the live server: arrays are fetched when a layer is looked at, exact terms when a cell is.
 
 import { ApiError } from "./api.js";
-import { decodedArray, sizeOf } from "./decode.js";
+import { decodedPlace, sizeOf } from "./decode.js";
 
 const HELD_BYTES = 128 * 1024 * 1024;
 const NUMBERS = { uint8: Uint8Array, float32: Float32Array, int32: Int32Array };
@@ -121,16 +121,4 @@ export class LiveSource {
     this.kept.delete(name);
     throw cause;
   }
-}
-
-async function decodedPlace(buffer, place) {
-  if (place.coding !== "jpeg") return decodedArray(buffer, place);
-  const picture = await createImageBitmap(new Blob([new Uint8Array(buffer, place.offset, place.bytes)], { type: "image/jpeg" }));
-  const canvas = new OffscreenCanvas(picture.width, picture.height);
-  const context = canvas.getContext("2d");
-  context.drawImage(picture, 0, 0);
-  const pixels = context.getImageData(0, 0, picture.width, picture.height).data;
-  const data = new Uint8Array((pixels.length / 4) * 3);
-  for (let from = 0, to = 0; from < pixels.length; from += 4, to += 3) data.set(pixels.subarray(from, from + 3), to);
-  return { data, shape: [picture.height, picture.width, 3] };
 }

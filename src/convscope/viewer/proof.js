@@ -1,10 +1,10 @@
 // The arithmetic of one cell, from its last operation back to the one that sums many terms, each step beside
 // the model's own value.
 
-import { errorText } from "./api.js";
 import { cssColor } from "./colors.js";
 import { element, fill } from "./dom.js";
 import { counted, grouped, kindText, plainNumber, signedNumber } from "./format.js";
+import { errorText } from "./trouble.js";
 
 const TERMS_SHOWN = 12;
 const TERMS_MORE = 512;
@@ -65,23 +65,30 @@ export class ProofPanel {
       this.node.hidden = false;
       this.options.opened();
     };
-    const sorry = (error) => element("p", { class: "warning", role: "alert" }, errorText(error));
     const late = setTimeout(() => turn === this.turn && draw(element("p", { class: "dim" }, "Asking …")), LATE);
     try {
-      const { chain, trouble } = await this.chainOf({ node: node.id, channel, cell });
+      const { chain, trouble, at } = await this.chainOf({ node: node.id, channel, cell });
       if (turn !== this.turn) return;
       this.chain = chain;
       this.options.found(chain[0]);
-      draw(...chain.map((found, place) => this.step(found, place)), trouble && sorry(trouble), this.onward(node));
+      draw(...chain.map((found, place) => this.step(found, place)), trouble && this.sorry(trouble, at), this.onward(node));
       this.node.dataset.ready = "true";
     } catch (error) {
-      if (turn === this.turn) draw(sorry(error));
+      if (turn === this.turn) draw(this.sorry(error, { node: node.id, channel }));
     } finally {
       clearTimeout(late);
     }
   }
 
-  /** The cell's arithmetic and, where it reads one cell alone, that cell's, and so on. */
+  /** Why there is no arithmetic of a cell; where a host has that of another cell of the channel, the way there. */
+  sorry(error, { node, channel }) {
+    const { peak } = error;
+    const text = element("p", { class: peak ? "dim elsewhere" : "warning", role: "alert" }, errorText(error));
+    if (peak) text.append(" ", element("button", { type: "button", class: "link", on: { click: () => this.options.go({ node, name: "", channel, ...peak }) } }, "To the peak"));
+    return text;
+  }
+
+  /** The cell's arithmetic and, where it reads one cell alone, that cell's, and so on; of a sum of two, the larger's. */
   async chainOf(at) {
     const chain = [];
     while (at && chain.length < CHAIN) {
@@ -91,15 +98,16 @@ export class ProofPanel {
         for (; answer && chain.length < CHAIN; answer = answer.upstream) chain.push(withTerms(answer));
       } catch (trouble) {
         if (!chain.length) throw trouble;
-        return { chain, trouble };
+        return { chain, trouble, at };
       }
-      at = onlyParent(chain[chain.length - 1]);
+      at = nextParent(chain[chain.length - 1]);
     }
-    return { chain, trouble: null };
+    return { chain, trouble: null, at };
   }
 
   step(found, place) {
-    const heading = place ? element("p", { class: "whence" }, element("span", { class: "dim" }, "where "), this.cellLink(found.cell)) : null;
+    const word = place && SUMS_OF_TWO.includes(this.chain[place - 1].kind) ? "where the larger, " : "where ";
+    const heading = place ? element("p", { class: "whence" }, element("span", { class: "dim" }, word), this.cellLink(found.cell)) : null;
     const body = [this.verdict(switchedBy(found, this.options.factor(found.cell)))];
     const named = Object.entries(found.quantities ?? {});
     body.push(element("p", { class: "formula" }, element("span", { class: "kind" }, kindText(found.kind)), " ", found.formula));
@@ -133,13 +141,14 @@ export class ProofPanel {
     const line = (term) => this.term(term, largest, patches.get(term.label), found);
     const rest = (from) => {
       const left = found.terms.slice(from);
-      const sum = left.reduce((total, { value }) => total + (value ?? 0), 0) + (found.rest?.sum ?? 0);
+      // Candidates of which one is picked have no sum.
+      const sum = found.rest?.sum === null ? null : left.reduce((total, { value }) => total + (value ?? 0), 0) + (found.rest?.sum ?? 0);
       const count = left.length + (found.rest?.count ?? 0);
       if (!count) return null;
       const label = left.length
         ? element("button", { type: "button", class: "link", on: { click: more } }, `${counted(count, "further term")}`)
         : `${counted(count, "further term")}`;
-      return element("div", { class: "term rest", role: "listitem" }, element("span", {}, label), this.bar(sum, largest), element("span", { class: "value" }, signedNumber(sum, 5)), element("span", { class: "dim" }, "together"));
+      return element("div", { class: "term rest", role: "listitem" }, element("span", {}, label), this.bar(sum, largest), element("span", { class: "value" }, sum === null ? "" : signedNumber(sum, 5)), element("span", { class: "dim" }, sum === null ? "none is larger" : "together"));
     };
     const more = () => {
       const count = Math.min(found.terms.length, rows.querySelectorAll(".term:not(.rest)").length - bias.length + TERMS_MORE);
@@ -243,6 +252,16 @@ function withTerms(found) {
     cell: node[at] === null ? null : { node: node[at], name: names[node[at]], channel: channel[at], row: row[at], column: column[at] },
   }));
   return { ...found, terms };
+}
+
+const SUMS_OF_TWO = ["add", "sub", "rsub"];
+
+/** The cell to walk on to: the only one that is read, or that of the larger summand. */
+function nextParent(found) {
+  const cells = SUMS_OF_TWO.includes(found.kind) ? found.terms.filter(({ cell, value }) => cell?.node !== undefined && cell.node !== null && value !== null) : [];
+  if (cells.length < 2) return onlyParent(found);
+  const { cell } = cells.reduce((one, other) => (Math.abs(other.value) > Math.abs(one.value) ? other : one));
+  return { node: cell.node, channel: cell.channel, cell: cell.row === null ? null : { row: cell.row, column: cell.column } };
 }
 
 /** The one cell an operation reads, if it reads but one. */

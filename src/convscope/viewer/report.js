@@ -2,6 +2,7 @@
 
 import { ConvscopeViewer } from "./app.js";
 import { MemoryAddress } from "./memoryaddress.js";
+import { fitProof } from "./proving.js";
 import { InlineSource } from "./source.js";
 import { HashAddress } from "./state.js";
 
@@ -10,7 +11,7 @@ const viewer = /** @type {ConvscopeViewer} */ (document.querySelector("convscope
 viewer.addEventListener("theme", () => (document.documentElement.dataset.theme = viewer.dataset.theme));
 // Inside another page the address is that page's.
 const address = location.protocol === "about:" ? new MemoryAddress(() => viewer.state.reread()) : new HashAddress();
-viewer.start(new InlineSource(document), address, document.querySelector("style").textContent);
+viewer.start(new InlineSource(document), address, document.querySelector("style").textContent, [fitProof]);
 addEventListener("hashchange", () => viewer.state.reread());
 addEventListener("keydown", (event) => {
   if (event.target === document.body) viewer.key(event);

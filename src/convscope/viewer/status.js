@@ -1,7 +1,7 @@
 // How far a look is, and what went wrong, in one line at the foot of the page.
 
-import { errorText } from "./api.js";
 import { element, fill } from "./dom.js";
+import { errorText } from "./trouble.js";
 
 export class StatusLine {
   /** @param {() => void} onCancel */

@@ -1,12 +1,12 @@
 // Starts the viewer in a notebook: the kernel is its server, its address is kept in memory.
 
 import { ConvscopeViewer } from "./app.js";
-import { errorText } from "./api.js";
 import { Desk } from "./desk.js";
 import { element, fill } from "./dom.js";
 import { KernelApi } from "./kernel.js";
 import { MemoryAddress } from "./memoryaddress.js";
 import { Session } from "./session.js";
+import { errorText } from "./trouble.js";
 
 const HOST_WORDS = {
   model: "convscope.show(\"resnet18\", photo)",
@@ -68,6 +68,7 @@ export function renderWidget({ model, el }, style) {
   outer.dataset.lmSuppressShortcuts = "true";
   outer.addEventListener("keydown", (event) => event.stopPropagation());
   let desk = null;
+  place.addEventListener("keydown", (event) => event.target === place && desk?.viewer?.key(event));
   let said = false;
   const api = new KernelApi(model, (silent) => {
     if (silent && desk?.status.node.hidden) desk.status.say("The kernel does not answer yet. If it is not busy with a cell, run this cell again.");

@@ -103,6 +103,36 @@ def cut(reader: Reader) -> Draft:
     return _copied(reader, image, tuple(index))
 
 
+def moved_places(reader: Reader) -> Tensor:
+    """For every cell of the output the flat index of the cell of the main operand it is a copy of.
+
+    Raises
+    ------
+    TraceError
+        If the op is no such copy, or its arguments were not recorded.
+    """
+    import torch
+
+    image = reader.main()
+    places = torch.arange(prod(image.shape)).reshape(image.shape)
+    if reader.kind in SAME_PLACE:
+        return places.broadcast_to(reader.shape)
+    if reader.kind in RESHAPES and prod(image.shape) == prod(reader.shape):
+        return places.reshape(reader.shape)
+    if reader.kind in PERMUTES:
+        call = Call(reader.kind, reader.op.operands, reader.attributes, reader.op.shapes, reader.output, ())
+        order = permutation(call, len(image.shape))
+        if order is not None:
+            return places.permute(*order)
+    if reader.kind in {"chunk", "split", "split_with_sizes", "tensor_split"}:
+        dim = int(reader.attributes.get("dim", 0)) % len(image.shape)
+        start = sum(shape[dim] for shape in reader.op.shapes[: reader.output])
+        return places.narrow(dim, start, reader.shape[dim])
+    if reader.kind in TRACED:
+        return _moved(reader, places.double()).long()
+    raise reader.cannot("it is no plain copy of one tensor")
+
+
 def joined(reader: Reader) -> Draft:
     """``cat``: one of several tensors, behind one another along an axis."""
     dim = int(reader.attributes.get("dim", reader.attributes.get("axis", 0))) % len(reader.shape)
@@ -131,17 +161,21 @@ def traced(reader: Reader) -> Draft:
 
     image = reader.main()
     places = torch.arange(prod(image.shape), dtype=torch.float64).reshape(image.shape)
-    try:
-        moved = _MOVES[reader.kind](reader, places)
-    except (RuntimeError, IndexError, TypeError, KeyError, ValueError):
-        raise reader.cannot("its arguments were not recorded in full") from None
-    if moved.shape != reader.shape:
-        raise reader.cannot("its arguments were not recorded in full")
-    place = int(moved[reader.index])
+    place = int(_moved(reader, places)[reader.index])
     if place < 0:
         value = float(reader.attributes.get("value", 0) or 0)
         return Draft(value, [Term("padding", value)], f"padding, filled with {value:g}")
     return _copied(reader, image, _unflat(place, image.shape))
+
+
+def _moved(reader: Reader, places: Tensor) -> Tensor:
+    try:
+        moved: Tensor = _MOVES[reader.kind](reader, places)
+    except (RuntimeError, IndexError, TypeError, KeyError, ValueError):
+        raise reader.cannot("its arguments were not recorded in full") from None
+    if moved.shape != reader.shape:
+        raise reader.cannot("its arguments were not recorded in full")
+    return moved
 
 
 def _padded(reader: Reader, places: Tensor) -> Tensor:
