@@ -7,7 +7,20 @@ from typing import Annotated
 import typer
 
 from convscope._version import __version__
-from convscope.cli import classify, data, evaluate, filters, layers, look, maps, models, serve, train, value
+from convscope.cli import (
+    classify,
+    data,
+    evaluate,
+    filters,
+    layers,
+    lesson,
+    look,
+    maps,
+    models,
+    serve,
+    train,
+    value,
+)
 
 app = typer.Typer(
     name="convscope",
@@ -19,7 +32,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (look, serve, classify, layers, filters, maps, value, models, data, train, evaluate):
+for command in (look, serve, classify, layers, filters, maps, value, models, lesson, data, train, evaluate):
     app.command(command.__name__.rpartition(".")[2])(command.run)
 
 

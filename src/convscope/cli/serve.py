@@ -62,6 +62,33 @@ def run(
     - `convscope serve`
     - `convscope serve resnet50 photo.jpg`
     """
+    show(
+        model,
+        photos,
+        port=port,
+        host=host,
+        open_page=open_page,
+        memory=memory,
+        weights=weights,
+        normalize=not no_normalize,
+        size=size,
+    )
+
+
+def show(
+    model: str | None,
+    photos: list[str] | None,
+    *,
+    port: int = 0,
+    host: str = "127.0.0.1",
+    open_page: bool = True,
+    memory: int = 1024,
+    weights: str = "default",
+    normalize: bool = True,
+    size: int | None = None,
+    fragment: str = "",
+) -> None:
+    """Serve the page until told to end; ``fragment`` is what its address begins with (``lesson=steps``)."""
     _check_extra()
     names = [*([model] if model else []), *(photos or [])]
     if model is not None and _is_picture(model):
@@ -79,7 +106,7 @@ def run(
     bound = bind(host, port)
     settings = Settings(
         hosts=names_of(host),
-        models=(GivenModel(model, weights, not no_normalize, size),) if model is not None else (),
+        models=(GivenModel(model, weights, normalize, size),) if model is not None else (),
         photos=given,
         bounds=Bounds(trace_bytes=memory * MIB),
     )
@@ -90,6 +117,7 @@ def run(
         )
 
     def started(address: str) -> None:
+        address += f"&{fragment}" if fragment else ""
         say(f"convscope is at {address}")
         say("Ctrl-C ends it.")
         sys.stdout.flush()
