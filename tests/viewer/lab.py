@@ -32,6 +32,11 @@ class Lab:
         notebook = {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": kernel}, "cells": made}
         (root / "tried.ipynb").write_text(json.dumps(notebook))
         places = {f"JUPYTER_{kind}_DIR": str(folder / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
+        settings = folder / "settings"
+        news = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+        news.parent.mkdir(parents=True)
+        news.write_text('{"fetchNews": "false", "checkForUpdates": false}')
+        places["JUPYTERLAB_SETTINGS_DIR"] = str(settings)
         told = {"IPYTHONDIR": str(folder / "ipython"), "OMP_NUM_THREADS": "1", **places}
         self.log = folder / "lab.log"
         options = [
@@ -42,8 +47,6 @@ class Lab:
             f"--IdentityProvider.token={TOKEN}",
             f"--ServerApp.root_dir={root}",
             "--LabApp.expose_app_in_browser=True",
-            "--LabApp.news_url=",
-            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         ]
         with self.log.open("w") as log:
             self.process = subprocess.Popen(

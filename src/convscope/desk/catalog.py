@@ -76,7 +76,7 @@ class Catalog:
         ``weights`` says whether there are trained ones, ``None`` where that is not known yet.
         """
         given = [
-            {"id": key, "name": model.spec, "source": "given", "weights": None, "note": "named at the start"}
+            {"id": key, "name": model.spec, "source": "given", "weights": None, "note": ""}
             for key, model in self.given.items()
         ]
         entries = [*given, *self._known]

@@ -142,7 +142,7 @@ class Given:
 
     def entries(self, search: str) -> list[dict[str, Any]]:
         """Models whose name contains ``search``, those given first."""
-        told = {"source": "given", "weights": None, "note": "given by this cell"}
+        told = {"source": "given", "weights": None, "note": ""}
         named = [{"id": key, "name": self.name(key), **told} for key in self._models]
         wanted = search.strip().lower()
         found = [entry for entry in named if wanted in str(entry["name"]).lower()]

@@ -263,7 +263,7 @@ class Host:
                 name = re.sub(r"[^\w.-]", "_", str(head["name"]), flags=re.ASCII)[:120]
                 asked.answer(data, content_disposition=f'attachment; filename="{name}"')
             else:
-                asked.answer(data, JSON)
+                asked.answer(data, BINARY if question == "channel" else JSON)
 
         self._do(asked, answer)
 
@@ -281,6 +281,11 @@ class Host:
         numbers = {name: asked.number(name) for name in ("node", "row", "column")}
         told = {**numbers, "channel": asked.number("channel", 0), "steps": asked.number("steps", 1)}
         self._ask(asked, key, "value", told)
+
+    def channel(self, asked: Asked, key: str) -> None:
+        """One channel of an op as the network computed it."""
+        told = {"node": int(asked.query["node"]), "channel": int(asked.query["channel"])}
+        self._ask(asked, key, "channel", told)
 
     def box(self, asked: Asked, key: str) -> None:
         """Which channels of the whole net look at a box on the input."""
@@ -311,6 +316,7 @@ ROUTES: tuple[tuple[str, str, Callable[..., None]], ...] = (
     ("GET", f"{_LOOK}/first", Host.first),
     ("GET", rf"{_LOOK}/arrays/(\d+)", Host.array),
     ("GET", f"{_LOOK}/value", Host.value),
+    ("GET", f"{_LOOK}/channel", Host.channel),
     ("POST", f"{_LOOK}/box", Host.box),
     ("POST", f"{_LOOK}/attribution", Host.attribution),
     ("GET", f"{_LOOK}/export", Host.export),

@@ -6,7 +6,7 @@ import { counted } from "./format.js";
 import { LiveAddress } from "./liveaddress.js";
 import { errorText } from "./trouble.js";
 
-const SOURCES = { given: "named at the start", package: "with its weights", article: "a teaching net" };
+const SOURCES = { given: "given at the start", package: "with its weights", article: "a teaching net" };
 
 /** Two buttons in the title, and the sheet they open. */
 export class Chooser {
@@ -22,7 +22,7 @@ export class Chooser {
     this.title = [button("model", element("b", {}, desk.session.modelName(wish.model) || model.name), "m"), element("span", { class: "dim" }, " looking at "), button("photo", image.name, "o")];
     this.file = element("input", { type: "file", accept: "image/*", class: "unseen", "aria-label": "choose a photo file", on: { change: () => this.take(this.file.files[0]) } });
     this.trouble = element("p", { class: "warning", role: "alert" });
-    this.drop = element("label", { class: "drop" }, this.file, element("b", {}, "Drop, paste or choose"), " a photo", element("span", { class: "dim" }, "It stays on this machine."));
+    this.drop = element("label", { class: "drop" }, this.file, element("b", {}, "Drop, paste or choose"), " a photo", element("span", { class: "dim" }, desk.host.words.stays));
     this.kept = element("div", { class: "kept", role: "group", "aria-label": "photos so far" });
     this.samples = element("div", { class: "samples", role: "group", "aria-label": "sample photos" },
       ...desk.session.start.samples.map((name) => this.photoButton(`sample:${name}`, name)));

@@ -22,7 +22,7 @@ import { StatusLine } from "./status.js";
  * @property {(title: string) => void} titled told what is looked at
  * @property {((written: string) => string)|null} link the address that opens this sight, where there can be one
  * @property {(EventTarget & {matches: boolean})|undefined} dark whether the surroundings are dark
- * @property {{model: string, photo: string, again: string, own: string}} words how to do here what differs between hosts
+ * @property {{model: string, photo: string, again: string, stays: string, own: string}} words how to do here what differs between hosts
  */
 
 const COLUMNS = [".subject", ".middle", ".chosen", ".tiles"];

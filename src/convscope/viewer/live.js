@@ -12,6 +12,7 @@ const PAGE_WORDS = {
   model: "convscope serve resnet18",
   photo: "convscope serve MODEL photo.jpg",
   again: "Reload the page to begin again.",
+  stays: "It stays on this machine.",
   own: "A class or a weights file of your own is named when the server is started: convscope serve net.py:Class.",
 };
 

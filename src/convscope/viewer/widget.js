@@ -12,6 +12,7 @@ const HOST_WORDS = {
   model: "convscope.show(\"resnet18\", photo)",
   photo: "convscope.show(model, \"photo.jpg\")",
   again: "Run the cell again to begin anew.",
+  stays: "It goes to this notebook's kernel alone.",
   own: "A model of your own is shown by convscope.show(model, photo).",
 };
 
