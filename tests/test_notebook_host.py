@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import json
+import re
 import threading
 import time
 from collections.abc import Sequence
@@ -166,6 +167,11 @@ def test_the_proof_of_a_cell_is_the_sum_torch_computes(talk: Talk, look: str, ne
     assert answer["agrees"] is True
 
 
+def test_a_channel_is_handed_over_exactly(talk: Talk, look: str, seen: Any) -> None:
+    data = talk.ask("GET", f"/api/looks/{look}/channel?node={seen.op('3').index}&channel=2")
+    np.testing.assert_array_equal(np.frombuffer(data, "<f4"), seen.op("3").value[0, 2].numpy().ravel())
+
+
 def test_a_channel_switched_off_gives_the_answer_of_a_run_without_it(talk: Talk, net: Any, seen: Any) -> None:
     off = talk.look(edits=[{"node": seen.op("2").index, "channels": [1, 4], "factor": 0}])
 
@@ -293,6 +299,17 @@ def test_what_cannot_be_answered_is_told(
     told = talk.ask(method, path.replace("LOOK", f"/api/looks/{look}"), body)
     assert told["code"] == code
     assert told["message"]
+
+
+def test_every_path_the_live_server_answers_the_kernel_answers_too() -> None:
+    pytest.importorskip("fastapi", reason="the extra `page` is not installed")
+    from convscope.notebook.host import ROUTES as OWN
+    from convscope.page.routes import ROUTES
+
+    for method, path, _, _ in ROUTES:
+        plain = re.sub(r"\{\w+\}", "12", path)
+        if plain != "/api/health":
+            assert any(own == method and re.fullmatch(pattern, plain) for own, pattern, _ in OWN), path
 
 
 def test_what_is_no_message_is_not_heard(talk: Talk) -> None:
