@@ -233,7 +233,7 @@ class PictureChoice(Control):
 
     def check(self, value: Any) -> Any:
         """What names the picture; it is read later."""
-        if value is None or value == "":
+        if value is None or (isinstance(value, str) and not value.strip()):
             raise self.wrong("a picture, such as sample:cat", value)
         return value
 

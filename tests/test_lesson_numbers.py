@@ -1,0 +1,454 @@
+"""The numbers of every lesson, each by a second, plainer way."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+from scipy.signal import correlate2d
+from skimage.feature import match_template
+from torch import nn
+
+import convscope
+from convscope.lesson import KERNELS, LESSONS, Tools, find_lesson, named_kernel
+from convscope.lesson.counting import convolutional, fully_connected
+from convscope.lesson.matching import match, peaks
+from convscope.lesson.pools import pool
+from convscope.lesson.reach import backwards, forwards
+
+NAMES = tuple(LESSONS)
+
+
+@pytest.fixture(scope="module")
+def results() -> dict[str, convscope.lesson.LessonResult]:
+    return {name: lesson.run() for name, lesson in LESSONS.items()}
+
+
+def grey(name: str) -> np.ndarray:
+    pixels = convscope.load_image(f"sample:{name}").pixels.astype(np.float64)
+    return pixels @ [0.299, 0.587, 0.114]
+
+
+# All lessons
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_lesson_says_everything_in_english_and_in_chinese(name, results):
+    lesson, result = LESSONS[name], results[name]
+    texts = [lesson.title, lesson.text, *(control.label for control in lesson.controls)]
+    texts += [option for control in lesson.controls for option in getattr(control, "options", {}).values()]
+    texts += [one.caption for one in (*result.charts.values(), *result.tables.values())]
+    for text in texts:
+        assert set(text) == {"en", "zh"}
+        assert text["en"]
+        assert text["zh"]
+        assert not re.search("[\u4e00-\u9fff]", text["en"])
+    for language in ("en", "zh"):
+        assert len(result.sentences[language]) >= 2
+    assert len(result.sentences["en"]) == len(result.sentences["zh"])
+    assert all(re.search("[\u4e00-\u9fff]", line) for line in result.sentences["zh"])
+    assert not re.search("[\u4e00-\u9fff]", " ".join(result.sentences["en"]))
+    assert 1 <= len(re.findall(r"[.:?] ", lesson.text["en"] + " ")) <= 4
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_lesson_lays_out_what_it_has_and_is_plain_json(name, results):
+    result = results[name]
+    laid = [part for row in result.layout for part in row]
+    assert sorted(laid) == sorted({*result.maps, *result.charts, *result.tables})
+    data = json.loads(json.dumps(result.to_json(arrays=name == "steps"), allow_nan=False))
+    assert data["lesson"] == name
+    assert set(data["values"]) == {control.name for control in LESSONS[name].controls}
+    again = LESSONS[name].run(**data["values"])
+    assert again.values == result.values
+    for part, one in result.maps.items():
+        assert data["maps"][part]["shape"] == list(one.values.shape)
+        assert one.role in ("signed", "sequential", "grey", "rgb")
+    told = json.loads(json.dumps(LESSONS[name].to_json(), allow_nan=False))
+    assert [control["default"] for control in told["controls"]] == list(data["values"].values())
+
+
+def test_an_unknown_lesson_is_named_with_those_that_look_like_it():
+    with pytest.raises(convscope.errors.UsageError, match="there is no lesson `step`\nDid you mean"):
+        find_lesson("step")
+
+
+# Step by step, and the flip
+
+
+def test_step_by_step_is_the_correlation_of_the_typed_numbers(results):
+    image = [[0, 9, 9, 9, 0], [0, 0, 0, 9, 0], [0, 0, 9, 0, 0], [0, 9, 0, 0, 0], [0, 9, 0, 0, 0]]
+    expected = correlate2d(image, [[1, 0, -1]] * 3, "valid")
+    assert results["steps"].numbers["output"] == expected.tolist()
+    assert results["steps"].numbers["largest_difference"] == 0
+
+
+def test_step_by_step_on_part_of_a_photo_in_colour_adds_up_the_channels():
+    lesson = LESSONS["steps"]
+    pixels = convscope.load_image("sample:cat").pixels[60:72, 150:162].astype(float)
+    run = lesson.run(source="photo", picture="sample:cat", crop="60,150,12,12", colour=True, kernel="sobel-x")
+    expected = sum(correlate2d(pixels[..., c], named_kernel("sobel-x"), "valid") for c in range(3))
+    np.testing.assert_allclose(run.numbers["output"], [expected])
+    apart = lesson.run(
+        source="photo",
+        picture="sample:cat",
+        crop="60,150,12,12",
+        colour=True,
+        kernel="sobel-x",
+        groups="each",
+    )
+    np.testing.assert_allclose(np.sum(apart.numbers["output"], axis=0), expected)
+    cut = lesson.run(
+        source="photo", picture="sample:cat", crop="60,150,12,12", kernel="cut", kernel_box="2,3,4,5"
+    )
+    part = np.rint(grey("cat")[60:72, 150:162])
+    np.testing.assert_allclose(cut.numbers["output"], correlate2d(part, part[2:6, 3:8], "valid"), atol=1)
+
+
+def test_convolution_commutes_and_cross_correlation_does_not(results):
+    numbers = results["flip"].numbers
+    assert numbers["convolution_commutes"]
+    assert not numbers["correlation_commutes"]
+    assert numbers["correlation_difference_once_turned"] == 0
+    image = np.diag([0, 1, 2, 3, 0])
+    kernel = np.arange(1, 10).reshape(3, 3)
+    assert numbers["correlation"] == correlate2d(image, kernel, "same").tolist()
+    assert numbers["convolution"] == correlate2d(image, kernel[::-1, ::-1], "same").tolist()
+    assert LESSONS["flip"].run(kernel="box").numbers["same"]
+
+
+# Detectors
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_a_named_kernel_answers_as_scipy_says(name):
+    run = LESSONS["detectors"].run(picture="sample:coins", kernel=name)
+    expected = correlate2d(grey("coins"), named_kernel(name), "valid")
+    np.testing.assert_allclose(run.maps["response"].values, expected, atol=0.02)
+    row, column = run.numbers["largest_at"]
+    assert expected[row, column] == pytest.approx(expected.max(), abs=0.02)
+
+
+def test_the_edge_kernel_answers_bright_to_dark_with_plus_and_dark_to_bright_with_minus():
+    picture = np.zeros((20, 40, 3), np.uint8)
+    picture[:, 10:30] = 200
+    run = LESSONS["detectors"].run(picture=picture, kernel="edge")
+    assert run.numbers["largest"] == 600
+    assert run.numbers["smallest"] == -600
+    assert run.numbers["largest_at"][1] in (28, 29)
+    assert run.numbers["smallest_at"][1] in (8, 9)
+
+
+def test_a_kernel_of_a_networks_first_layer_sees_the_normalised_photo():
+    model = convscope.load_model("resnet18", weights="none")
+    run = LESSONS["detectors"].run(
+        Tools(model=lambda name, weights: model), picture="sample:cat", kernel="resnet18 conv1 12"
+    )
+    pixels = torch.from_numpy(convscope.load_image("sample:cat").pixels).permute(2, 0, 1).float() / 255
+    mean, std = (torch.tensor(n)[:, None, None] for n in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
+    expected = model.module.conv1(((pixels - mean) / std)[None])[0, 12].detach().numpy()
+    np.testing.assert_allclose(run.maps["response"].values, expected, atol=1e-5)
+    assert "Random weights: this kernel has learned nothing." in run.sentences["en"]
+
+
+def test_a_kernel_of_a_deeper_layer_gets_the_maps_the_network_computed():
+    model = convscope.load_model("resnet18", weights="none")
+    run = LESSONS["detectors"].run(
+        Tools(model=lambda name, weights: model), picture="sample:cat", kernel="resnet18 layer2.0.conv1 7"
+    )
+    trace = convscope.trace(model, "sample:cat")
+    expected = trace["layer2.0.conv1"].value[0, 7].numpy()
+    np.testing.assert_allclose(run.maps["response"].values, expected, atol=1e-5)
+
+
+def test_a_kernel_no_network_has_is_said():
+    tools = Tools(model=lambda name, weights: convscope.load_model("tutorial_tanh", weights="none"))
+    with pytest.raises(
+        convscope.errors.ControlError, match="`n` has no convolution `conv9`\nIt has 0, 3"
+    ) as raised:
+        LESSONS["detectors"].run(tools, kernel="n conv9 0")
+    assert raised.value.control == "kernel"
+    with pytest.raises(convscope.errors.ControlError, match="`0` of `n` has channels 0 to 15; got 16"):
+        LESSONS["detectors"].run(tools, kernel="n 0 16")
+
+
+# A kernel cut from the picture
+
+
+@pytest.mark.parametrize("place", [(0, 0, 7, 9), (30, 40, 20, 21), (100, 200, 48, 48)])
+def test_normalised_cross_correlation_is_that_of_scikit_image(place):
+    image = grey("coins")
+    top, left, rows, columns = place
+    kernel = image[top : top + rows, left : left + columns]
+    found = match(image, kernel)
+    np.testing.assert_allclose(found["normalised"], match_template(image, kernel), atol=1e-6)
+    assert peaks(found["normalised"], 1, (1, 1)) == [(top, left)]
+    assert found["normalised"][top, left] == pytest.approx(1, abs=1e-9)
+
+
+def test_in_colour_all_channels_count_together_as_in_scikit_image():
+    pixels = convscope.load_image("sample:cat").pixels.astype(np.float64)
+    kernel = pixels[100:120, 200:230]
+    found = match(np.moveaxis(pixels, 2, 0), np.moveaxis(kernel, 2, 0))
+    np.testing.assert_allclose(found["normalised"], match_template(pixels, kernel)[..., 0], atol=1e-6)
+
+
+def test_raw_and_zero_mean_are_plain_sums_of_products():
+    image = grey("coins")
+    kernel = image[60:75, 80:90]
+    found = match(image, kernel)
+    for row, column in ((0, 0), (60, 80), (288, 374), (131, 77)):
+        window = image[row : row + 15, column : column + 10]
+        assert found["raw"][row, column] == pytest.approx((window * kernel).sum())
+        assert found["zero_mean"][row, column] == pytest.approx(
+            (window * (kernel - kernel.mean())).sum(), abs=1e-4
+        )
+
+
+def test_where_window_or_kernel_is_flat_the_normalised_answer_is_0():
+    image = np.full((12, 12), 7.3)
+    image[8:, 8:] = np.arange(16).reshape(4, 4)
+    assert match(image, image[8:11, 8:11])["normalised"][:4, :4].tolist() == np.zeros((4, 4)).tolist()
+    assert not match(image, image[:3, :3])["normalised"].any()
+
+
+def test_the_raw_answer_is_fooled_by_brightness_and_the_normalised_one_is_not(results):
+    forms = results["cut"].numbers["forms"]
+    assert not forms["raw"]["finds_the_cut"]
+    assert forms["raw"]["share_above_the_cut"] > 0
+    assert forms["raw"]["brightness_at_the_peak"] > forms["raw"]["brightness_at_the_cut"]
+    assert forms["raw"]["correlation_with_brightness"] > 0.9
+    for name in ("zero_mean", "normalised"):
+        assert forms[name]["finds_the_cut"]
+        assert forms[name]["peaks"][0] == [168, 188]
+    assert forms["normalised"]["at_the_cut"] == pytest.approx(1)
+
+
+# Stride and threshold
+
+
+def test_a_strided_map_is_the_whole_map_with_rows_and_columns_left_out(results):
+    result = results["stride"]
+    whole = result.maps["stride 1"].values
+    costs = []
+    for row in result.numbers["strides"]:
+        stride = row["stride"]
+        left = whole[::stride, ::stride]
+        np.testing.assert_allclose(
+            result.maps[f"stride {stride}"].values, left, rtol=0, atol=1e-4 * abs(whole).max()
+        )
+        assert row["multiply_adds"] == left.size * 48 * 56
+        assert row["peak_cell"] == [int(n) for n in np.unravel_index(left.argmax(), left.shape)]
+        assert row["milliseconds"] > 0
+        costs.append(row["multiply_adds"])
+    ratios = [a / b for a, b in itertools.pairwise(costs)]
+    assert all(3.5 < ratio < 4.5 for ratio in ratios)
+    assert [row["found"] for row in result.numbers["strides"]][:4] == [True] * 4
+
+
+def test_the_threshold_keeps_what_lies_above_minus_the_bias(results):
+    result = results["threshold"]
+    image = grey("camera") / 255
+    part = image[90:160, 200:270]
+    response = result.maps["response"].values
+    for row, column in ((0, 0), (200, 100), (442, 442)):
+        expected = (image[row : row + 70, column : column + 70] * part).sum()
+        assert response[row, column] == pytest.approx(expected, rel=1e-4)
+    shares = [float((response > -bias).mean()) for bias in (500, -250, -1000)]
+    assert [result.numbers["shares"][f"{bias:g}"] for bias in (500, -250, -1000)] == shares
+    assert shares[0] == 1 > shares[1] > shares[2] > 0
+    assert sum(result.numbers["histogram"]["counts"]) == response.size
+    np.testing.assert_array_equal(result.maps["lit"].values, np.maximum(response - 250, 0))
+
+
+# Pooling, reach and shift
+
+
+@pytest.mark.parametrize("kind", ["max", "average", "l2"])
+@pytest.mark.parametrize(("size", "stride"), [(3, 2), (5, 3), (7, 4), (2, 5)])
+def test_pooling_is_what_a_loop_over_windows_gives(kind, size, stride):
+    values = np.random.default_rng(0).normal(size=(23, 31))
+    found = pool(values, kind, size, stride)
+    reduce = {"max": np.max, "average": np.mean, "l2": lambda w: np.sqrt((w**2).sum())}[kind]
+    for row, column in np.ndindex(found.shape):
+        window = values[row * stride : row * stride + size, column * stride : column * stride + size]
+        assert found[row, column] == pytest.approx(reduce(window))
+    assert found.shape == ((23 - size) // stride + 1, (31 - size) // stride + 1)
+
+
+@pytest.mark.parametrize("layers", [((3, 1), (3, 2), (3, 2)), ((5, 3), (2, 1)), ((2, 4), (2, 1)), ((7, 4),)])
+@pytest.mark.parametrize("region", [(0, 0, 1, 1), (6, 5, 4, 3), (17, 14, 7, 10), (2, 11, 1, 1)])
+def test_what_a_region_reaches_is_what_changes_when_it_changes(layers, region):
+    size = 24
+    top, left, rows, columns = region
+    image = torch.zeros(1, 1, size, size)
+    image[..., top : top + rows, left : left + columns] = 1
+    found = forwards(region, layers, size)
+    for (window, stride), reached in zip(layers, found[1:], strict=True):
+        image = nn.functional.conv2d(image, torch.ones(1, 1, window, window), stride=stride)
+        lit = (image[0, 0] > 0).nonzero()
+        if reached is None:
+            assert len(lit) == 0
+            return
+        assert lit.min(0).values.tolist() == list(reached[:2])
+        assert (lit.max(0).values - lit.min(0).values + 1).tolist() == list(reached[2:])
+
+
+def test_what_a_cell_sees_is_where_its_gradient_is_not_zero():
+    layers = ((3, 1), (3, 2), (5, 2))
+    image = torch.rand(1, 1, 40, 40, requires_grad=True)
+    value = image
+    for window, stride in layers:
+        value = nn.functional.avg_pool2d(value, window, stride)
+    value[0, 0, 2, 3].backward()
+    seen = image.grad[0, 0].nonzero()
+    top, left, rows, columns = backwards((2, 3), layers)[0]
+    assert seen.min(0).values.tolist() == [top, left]
+    assert (seen.max(0).values + 1).tolist() == [top + rows, left + columns]
+
+
+def test_a_picture_that_does_not_move_does_not_change_and_pooling_steadies_one_that_does(results):
+    still = LESSONS["shift"].run(down=0, across=0)
+    assert all(change == 0 for changes in still.numbers["changes"].values() for change in changes)
+    changes = results["shift"].numbers["changes"]
+    for way in ("max", "average", "l2"):
+        assert changes[way][-1] < changes[way][1] / 2
+    assert changes["skip"][-1] > 0.8 * changes["skip"][1]
+    image = grey("camera") / 255
+    one, other = image[1:, 1:], image[:-1, :-1]
+    spread = np.sqrt(((one - one.mean()) ** 2).mean())
+    for moved in (1, -1):
+        found = LESSONS["shift"].run(down=moved, across=moved).numbers["changes"]["max"][0]
+        assert found == pytest.approx(np.sqrt(((one - other) ** 2).mean()) / spread, rel=1e-2)
+
+
+# The grid, counting, softmax
+
+
+def test_the_grid_runs_from_194_by_194_to_10_by_10_as_in_the_article(results):
+    grid = results["grid"].numbers["grid"]
+    assert len(grid) == 27
+    sizes = {(entry["stride"], *entry["pool"]): entry for entry in grid}
+    assert sizes[2, 3, 2]["convolved"] == [194, 194]
+    assert sizes[9, 7, 4]["size"] == [10, 10]
+    assert sizes[9, 7, 4]["cells"] == 100
+    texts = [cell for row in results["grid"].tables["sizes"].rows for cell in row]
+    assert "194 x 194 = 37,636" in texts
+    assert "10 x 10 = 100" in texts
+    for entry in grid:
+        side = (456 - 70) // entry["stride"] + 1
+        assert entry["convolved"] == [side, side]
+        assert entry["size"] == [(side - entry["pool"][0]) // entry["pool"][1] + 1] * 2
+    for stride, window in itertools.product((2, 9, 16), (3, 5, 7)):
+        shares = [e["share"] for e in grid if e["stride"] == stride and e["pool"][0] == window]
+        assert shares == sorted(shares, reverse=True)
+
+
+@pytest.mark.parametrize("size", [32, 64])
+def test_counting_is_what_the_networks_themselves_have(size):
+    mlp = nn.Sequential(
+        nn.Linear(3 * size * size, 1024), nn.Linear(1024, 512), nn.Linear(512, 128), nn.Linear(128, 10)
+    )
+    net = nn.Sequential(
+        nn.Conv2d(3, 16, 3, padding=1), nn.MaxPool2d(2), nn.Conv2d(16, 8, 3, padding=1), nn.MaxPool2d(2),
+        nn.Flatten(), nn.Linear(8 * (size // 4) ** 2, 32), nn.Linear(32, 10),
+    )  # fmt: skip
+    for module, layers in (
+        (mlp, fully_connected(3 * size * size, (1024, 512, 128))),
+        (net, convolutional(size, 3, 3)),
+    ):
+        own = [parameter.numel() for parameter in module.parameters()]
+        assert [n for weights, biases, _ in layers for n in (weights, biases)] == own
+    trace = convscope.trace(net, torch.zeros(1, 3, size, size))
+    cost = sum(op.multiply_adds or 0 for op in trace.ops if op.kind in ("conv2d", "linear"))
+    assert sum(multiply for _, _, multiply in convolutional(size, 3, 3)) == cost
+
+
+def test_counting_gives_the_articles_numbers(results):
+    numbers = results["counting"].numbers
+    assert numbers["fully_connected"]["parameters"] == 3_738_506
+    assert numbers["convolutional"]["parameters"] == 18_354
+    assert numbers["growth"]["1024"]["fully_connected"][0] > 3_000_000_000
+    assert numbers["without_padding"][:2] == [32, 30]
+    assert numbers["with_padding"][:2] == [32, 32]
+    for name, module in (("fully_connected", "tutorial_mlp"), ("convolutional", "tutorial_tanh")):
+        model = convscope.load_model(module, weights="none").module
+        own = [parameter.numel() for parameter in model.parameters()]
+        assert [n for layer in numbers[name]["layers"] for n in layer] == own
+
+
+def test_softmax_cross_entropy_and_their_slopes_are_those_of_the_formulas(results):
+    numbers = results["softmax"].numbers
+    assert [round(share, 2) for share in numbers["softmax"]] == [0.98, 0.02, 0.0]
+    logits = np.array([1.5, -2.0, 3.0])
+    numbers = LESSONS["softmax"].run(first=1.5, second=-2, third=3, target="second").numbers
+
+    def losses(z: np.ndarray) -> np.ndarray:
+        shares = np.exp(z) / np.exp(z).sum()
+        return np.array([-np.log(shares[1]), ((shares - [0, 1, 0]) ** 2).sum()])
+
+    np.testing.assert_allclose([numbers["cross_entropy"], numbers["squared_error"]], losses(logits))
+    for i in range(3):
+        nudge = np.eye(3)[i] * 1e-6
+        slope = (losses(logits + nudge) - losses(logits - nudge)) / 2e-6
+        found = numbers["gradient_of_cross_entropy"][i], numbers["gradient_of_squared_error"][i]
+        np.testing.assert_allclose(found, slope, atol=1e-8)
+
+
+# Transposed, dilated, depthwise, 1 x 1
+
+
+def test_the_variants_are_torchs_own(results):
+    def maps(name: str) -> np.ndarray:
+        return results[name].player.maps
+
+    def tensor(name: str, control: str) -> torch.Tensor:
+        (found,) = (c for c in LESSONS[name].controls if c.name == control)
+        array = torch.from_numpy(found.check(found.default))
+        return array if array.ndim == 3 else array[None]
+
+    image, kernel = tensor("transposed", "image"), tensor("transposed", "kernel")
+    expected = nn.functional.conv_transpose2d(image[None], kernel[None], stride=2)[0]
+    np.testing.assert_allclose(maps("transposed"), expected)
+    image, kernel = tensor("dilated", "image"), tensor("dilated", "kernel")
+    np.testing.assert_allclose(
+        maps("dilated"), nn.functional.conv2d(image[None], kernel[None], dilation=2)[0]
+    )
+    assert results["dilated"].numbers["window"] == [5, 5]
+    image, kernel = tensor("depthwise", "image"), tensor("depthwise", "kernel")
+    expected = nn.functional.conv2d(image[None], kernel[:, None], groups=3)[0]
+    np.testing.assert_allclose(maps("depthwise"), expected)
+    assert results["depthwise"].numbers["parameters"] == 27
+    image, weights = tensor("pointwise", "image"), tensor("pointwise", "weights")[0]
+    np.testing.assert_allclose(maps("pointwise"), torch.einsum("mc,chw->mhw", weights, image))
+
+
+def test_a_stride_that_does_not_divide_the_kernel_makes_a_checkerboard(results):
+    assert results["transposed"].numbers["fewest_products"] == 1
+    assert results["transposed"].numbers["most_products"] == 4
+    assert any("checkerboard" in line for line in results["transposed"].sentences["en"])
+    even = LESSONS["transposed"].run(kernel="1 1; 1 1")
+    assert even.numbers["fewest_products"] == even.numbers["most_products"] == 1
+    assert not any("checkerboard" in line for line in even.sentences["en"])
+
+
+# Previews
+
+
+def test_a_preview_is_smaller_and_speaks_of_the_pictures_own_pixels():
+    image = np.random.default_rng(0).integers(0, 256, (1024, 1100, 3), np.uint8)
+    image[300:366, 600:672] = np.add.outer(np.arange(66), np.arange(72))[..., None]
+    full, quick = (
+        LESSONS["cut"].run(Tools(preview=preview), picture=image, box="300,600,66,72")
+        for preview in (False, True)
+    )
+    assert quick.preview
+    assert not full.preview
+    assert quick.maps["photo"].values.shape == (341, 366, 3)
+    assert full.numbers["forms"]["normalised"]["peaks"][0] == [300, 600]
+    assert quick.numbers["forms"]["normalised"]["peaks"][0] == [300, 600]
+    assert quick.numbers["kernel"] == [66, 72]
