@@ -13,6 +13,7 @@ from convscope.errors import UsageError
 
 if TYPE_CHECKING:
     from convscope.training import Recipe, Run
+    from convscope.training.plan import Wish
 
 
 def run(
@@ -36,6 +37,27 @@ def run(
             show_default=False,
         ),
     ] = None,
+    transfer: Annotated[
+        str | None,
+        typer.Option(
+            "--transfer",
+            "-t",
+            metavar="MODEL",
+            help="Instead of MODEL: a trained network (torchvision, `timm:NAME`, a run folder) gets a new "
+            "classifier for these classes, and only that is trained.",
+            show_default=False,
+        ),
+    ] = None,
+    unfreeze: Annotated[
+        bool,
+        typer.Option(
+            "--unfreeze", help="With `--transfer`: train every weight, best after the classifier alone."
+        ),
+    ] = False,
+    weights: Annotated[
+        str,
+        typer.Option("--weights", "-w", metavar="WHICH", help="With `--transfer`: which trained weights."),
+    ] = "default",
     recipe: Annotated[
         str | None,
         typer.Option(
@@ -143,6 +165,8 @@ def run(
     - `convscope train`
     - `convscope train tutorial_cnn --data cifar10 --epochs 5`
     - `convscope train tutorial_tanh --data cifar10:airplane,automobile,ship`
+    - `convscope train --transfer alexnet --data my_photos/ --run runs/mine`
+    - `convscope train --transfer runs/mine --unfreeze --data my_photos/`
     - `convscope train --resume --run runs/tutorial_cnn-cifar10`
     - `convscope look photo.png --model runs/tutorial_cnn-cifar10`
     """
@@ -155,13 +179,26 @@ def run(
     }
     typed = {key: str(value) for key, value in changes.items() if value is not None} | pairs(set_ or [])
     from convscope.training import train
+    from convscope.training.plan import Wish
+    from convscope.training.session import DEFAULT_DATA, DEFAULT_MODEL
 
     if resume and run_ is None:
         run_ = _latest()
-    chosen = _recipe(recipe, model, data, typed, resume)
+    if transfer is not None and model is not None:
+        raise UsageError(f"`--transfer {transfer}` takes the place of MODEL; got {model} too")
+    if transfer is None and unfreeze:
+        raise UsageError("`--unfreeze` goes with `--transfer`: without it every weight is trained anyway")
+    wish = Wish(
+        transfer or model or DEFAULT_MODEL,
+        data or DEFAULT_DATA,
+        recipe,
+        transfer=transfer is not None,
+        unfreeze=unfreeze,
+    )
+    chosen = _changed(wish, typed, resume)
     with shown_progress() as progress:
         done = train(
-            model,
+            transfer or model,
             data,
             chosen,
             run=run_,
@@ -169,6 +206,9 @@ def run(
             size=size,
             root=root,
             strict=strict,
+            transfer=transfer is not None,
+            unfreeze=unfreeze,
+            weights=weights,
             threads=threads,
             device=device,
             resume=resume,
@@ -209,23 +249,18 @@ def _settable() -> str:
     return f"Names: {', '.join(names)}."
 
 
-def _recipe(
-    name: str | None, model: str | None, data: str | None, changes: dict[str, str], resume: bool
-) -> Recipe | str | None:
+def _changed(wish: Wish, changes: dict[str, str], resume: bool) -> Recipe | str | None:
     """The recipe with what was typed put over it; what a run is resumed with is its own."""
     if not changes:
-        return name
+        return wish.recipe
     if resume:
         raise UsageError(
             f"a run goes on with the recipe it was begun with; {', '.join(changes)} cannot change now",
             hint="Leave that out, or begin another run.",
         )
-    from convscope.training import recipe as named
-    from convscope.training.recipes import own_recipe
-    from convscope.training.session import DEFAULT_DATA, DEFAULT_MODEL
+    from convscope.training.plan import choose_recipe
 
-    network = model or DEFAULT_MODEL
-    return named(name or own_recipe(network, data or DEFAULT_DATA), network).with_text(changes)
+    return choose_recipe(wish).with_text(changes)
 
 
 def _latest() -> str:

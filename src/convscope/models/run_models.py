@@ -67,7 +67,7 @@ def build_network(description: Mapping[str, Any]) -> nn.Module:
     Parameters
     ----------
     description
-        ``spec`` (a name ``load_model`` knows), and ``head``: what was put at its end, or null.
+        ``spec`` (a name ``load_model`` knows), and ``heads``: what was put at its end.
 
     Raises
     ------
@@ -85,8 +85,9 @@ def build_network(description: Mapping[str, Any]) -> nn.Module:
             hint="In Python: convscope.load_model(your_module, weights=RUN/model.safetensors).",
         )
     module = load_model(str(spec), weights="none").module
-    head = description.get("head")
-    return exchange(module, Head.from_json(head)) if head else module
+    for head in description["heads"]:
+        module = exchange(module, Head.from_json(head))
+    return module
 
 
 def load_run(folder: Path, request: Request) -> Parts:

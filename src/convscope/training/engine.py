@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,11 +21,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from convscope.errors import DivergedError
+from convscope.models import Model
+from convscope.tracing import blank_input, trace
+from convscope.training.averaging import Average
+from convscope.training.batches import Batches
 from convscope.training.evaluation import Evaluation, class_scores, measure
+from convscope.training.fast_layers import FastLayers
+from convscope.training.optimizers import make_optimizer
 from convscope.training.pictures import Pictures
+from convscope.training.precision import HalfPrecision, resolve_precision
 from convscope.training.progress import Pace, Progress
 from convscope.training.recipes import Recipe
-from convscope.training.simple import Batches, make_optimizer, rate_at
+from convscope.training.schedules import rate_at
 from convscope.training.state import to_device
 
 
@@ -64,8 +71,8 @@ class Engine:
 
     Parameters
     ----------
-    module
-        Trained in place.
+    model
+        Its module is trained in place.
     train, test
         Pictures as the network takes them.
     classes
@@ -74,33 +81,53 @@ class Engine:
         How, and from which random numbers.
     device
         Where the arithmetic is done.
+    side
+        Of the input in pixels, where random parts of larger pictures are taken; 0 for that of the pictures.
+    frozen_but
+        Paths of the only parts that are trained; everything if ``None``.
     checkpoint_seconds
         At most so long between two checkpoints.
     """
 
-    module: nn.Module
+    model: Model
     train: Pictures
     test: Pictures
     classes: tuple[str, ...]
     recipe: Recipe
     seed: int = 0
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    side: int = 0
+    frozen_but: tuple[str, ...] | None = None
     checkpoint_seconds: float = 30.0
 
     def __post_init__(self) -> None:
         recipe = self.recipe
+        self.module = self.model.module
+        self.precision = resolve_precision(recipe.precision, self.device)
+        # Before the network goes elsewhere: the trace's blank picture is on the CPU.
+        fast = FastLayers(trace(self.model, blank_input(self.model), keep=[])) if recipe.fast_layers else None
+        self._fast: AbstractContextManager[Any] = fast or nullcontext()
         self.module.to(self.device)
         if recipe.channels_last:
             self.module.to(memory_format=torch.channels_last)
+        self._freeze()
         self.batches = Batches(
             self.train.images,
             self.train.labels,
             batch=recipe.batch,
             flip=recipe.flip,
             translate=recipe.translate,
+            crop=recipe.crop,
+            side=self.side,
+            read=self.train.gather if self.train.images is None else None,
             seed=self.seed,
         )
         self.optimizer = make_optimizer(self.module, recipe)
+        self.average = Average(self.module, recipe) if recipe.averaging != "none" else None
+        self._half = HalfPrecision(self.module) if self.precision == "bf16" else None
+        self._forward: Callable[[Tensor], Any] = self._half or self.module
+        if recipe.compile:
+            self._forward = torch.compile(self._forward)
         self.steps_per_epoch = len(self.batches)
         self.steps = self.steps_per_epoch * recipe.epochs
         self.step = 0
@@ -109,6 +136,7 @@ class Engine:
         self.evaluation: Evaluation | None = None
         self._saved_at = 0
         self._saved_when = time.monotonic()
+        self._pause = self.checkpoint_seconds
 
     @property
     def epoch(self) -> int:
@@ -136,6 +164,20 @@ class Engine:
             if hooks.save is not None and self._saved_at != self.step:
                 self._save(hooks)
 
+    def _freeze(self) -> None:
+        """Only what is to be trained asks for gradients."""
+        if self.frozen_but is None:
+            return
+        self.module.requires_grad_(False)
+        for path in self.frozen_but:
+            self.module.get_submodule(path).requires_grad_(True)
+
+    def _training_mode(self) -> None:
+        """Dropout and batch statistics are at work in what is trained, and nowhere else."""
+        self.module.train(self.frozen_but is None)
+        for path in self.frozen_but or ():
+            self.module.get_submodule(path).train()
+
     def state(self) -> dict[str, Any]:
         """Everything the next step depends on."""
         state: dict[str, Any] = {
@@ -147,13 +189,15 @@ class Engine:
             "sums": self.sums.to_json(),
             "history": self.history,
         }
+        if self.average is not None:
+            state["average"] = self.average.weights()
         if self.device.type == "cuda":
             state["random"]["cuda"] = torch.cuda.get_rng_state(self.device)
         return state
 
     def final_weights(self) -> dict[str, Tensor]:
         """The weights the training ended with, under the names of the plain network."""
-        return self.module.state_dict()
+        return self.module.state_dict() if self.average is None else self.average.weights()
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from what ``state`` gave."""
@@ -169,6 +213,8 @@ class Engine:
         moved = to_device(saved["state"], dict(enumerate(parameters)), self.device)
         for index, entries in moved.items():
             self.optimizer.state[parameters[index]].update(entries)
+        if self.average is not None:
+            self.average.restore(state["average"])
         torch.random.set_rng_state(state["random"]["cpu"])
         if "cuda" in state["random"]:
             torch.cuda.set_rng_state(state["random"]["cuda"], self.device)
@@ -181,7 +227,7 @@ class Engine:
         epoch, first = divmod(self.step, self.steps_per_epoch)
         if first == 0:
             self.sums = Sums()
-        self.module.train()
+        self._training_mode()
         began = time.perf_counter()
         before = self.sums.seconds
         for images, labels in self.batches.epoch(epoch, first_step=first):
@@ -198,7 +244,7 @@ class Engine:
                 pace.pause(time.perf_counter() - paused)
             if hooks.on_progress is not None:
                 hooks.on_progress(self._progress(epoch, rate, pace, ended))
-            due = time.monotonic() - self._saved_when >= self.checkpoint_seconds
+            due = time.monotonic() - self._saved_when >= self._pause
             try:
                 stop()
             except KeyboardInterrupt:
@@ -215,17 +261,22 @@ class Engine:
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("rate_share", 1.0)
         self.optimizer.zero_grad(set_to_none=True)
-        scores = class_scores(self.module(inputs))
-        loss = functional.cross_entropy(scores.float(), labels, label_smoothing=self.recipe.label_smoothing)
-        value = float(loss.detach())
-        if not math.isfinite(value):
-            raise self._diverged(value)
-        loss.backward()
+        with self._fast:
+            scores = class_scores(self._forward(inputs)).float()
+            loss = functional.cross_entropy(scores, labels, label_smoothing=self.recipe.label_smoothing)
+            value = float(loss.detach())
+            if not math.isfinite(value):
+                raise self._diverged(value)
+            loss.backward()
+        if self._half is not None:
+            self._half.hand_over()
         self.optimizer.step()
         self.sums.loss += value * len(labels)
         self.sums.right += int((scores.detach().argmax(1) == labels).sum())
         self.sums.images += len(labels)
         self.step += 1
+        if self.average is not None:
+            self.average.step(self.step)
 
     def _diverged(self, value: float) -> DivergedError:
         word = "NaN (not a number)" if math.isnan(value) else "infinite"
@@ -267,13 +318,14 @@ class Engine:
         """The network as it is, on the test pictures or on others; random numbers go on undisturbed."""
         cpu = torch.random.get_rng_state()
         try:
-            return measure(
-                self.module,
-                self.test if pictures is None else pictures,
-                self.classes,
-                mirror=self.recipe.mirror,
-                training_mode=training_mode,
-            )
+            with nullcontext() if self.average is None else self.average.applied():
+                return measure(
+                    self.module,
+                    self.test if pictures is None else pictures,
+                    self.classes,
+                    mirror=self.recipe.mirror,
+                    training_mode=training_mode,
+                )
         finally:
             torch.random.set_rng_state(cpu)
 
@@ -301,9 +353,13 @@ class Engine:
         # The loss of a step says nothing of what the step then did to the weights.
         if not all(bool(torch.isfinite(p).all()) for p in self.module.parameters()):
             raise self._diverged(math.nan)
+        began = time.monotonic()
         hooks.save()
         self._saved_at = self.step
         self._saved_when = time.monotonic()
+        # Large networks on slow disks: at most a twentieth of the time goes into saving.
+        if self.checkpoint_seconds:
+            self._pause = max(self.checkpoint_seconds, 20 * (self._saved_when - began))
 
 
 def _finite(value: float) -> float | None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from convscope.datasets import Dataset, load_dataset
 from convscope.errors import TrainingError, UsageError
@@ -17,7 +16,7 @@ from convscope.models import Model, load_model
 from convscope.models.building import seeded
 from convscope.models.run_models import read_config
 from convscope.training.evaluation import Evaluation, measure
-from convscope.training.pictures import Pictures, cut_all
+from convscope.training.pictures import Pictures, ready
 from convscope.training.recipes import Recipe
 
 PARTS = ("test", "train")
@@ -93,7 +92,7 @@ def evaluate(
         else load_dataset(
             config["data"]["spec"] if own else data,
             root=config["data"]["root"] if own and root is None else root,
-            size=config["data"]["size"],
+            size=config["data"]["size"][0],
             strict=strict,
             seed=int(config["seed"]),
         )
@@ -135,6 +134,4 @@ def matched(model: Model, dataset: Dataset, part: str) -> Pictures:
         )
     split = dataset.parts[part]
     places = np.array([categories.index(name) for name in dataset.classes], np.int64)
-    steps = model.card.preprocessing
-    labels = torch.from_numpy(places[np.asarray(split.labels, np.int64)])
-    return Pictures(cut_all(split, steps), labels, steps.mean, steps.std, tuple(split.names))
+    return ready(split, model.card.preprocessing, places[np.asarray(split.labels, np.int64)])

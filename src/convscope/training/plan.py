@@ -16,13 +16,14 @@ import torch
 from torch import nn
 
 from convscope._version import __version__
-from convscope.datasets import Dataset, load_dataset
+from convscope.datasets import Dataset, load_dataset, normalization
+from convscope.datasets.load import NAMES, parse_spec
 from convscope.errors import RunError, TrainingError, UsageError
-from convscope.models import Model, Preprocessing
+from convscope.models import Model, Preprocessing, load_model
 from convscope.models.heads import Head
 from convscope.models.run_models import SCHEMA
 from convscope.training.networks import Network, build
-from convscope.training.pictures import Pictures, normalization, ready
+from convscope.training.pictures import Pictures, check_labels, ready
 from convscope.training.recipes import Recipe, own_recipe
 from convscope.training.recipes import recipe as named_recipe
 
@@ -46,6 +47,9 @@ class Plan:
     seed: int
     device: torch.device
     preprocessing: Preprocessing
+    transfer: bool = False
+    frozen: bool = False
+    weights: str = "none"
     data: Mapping[str, Any] = field(repr=False, default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -65,6 +69,7 @@ class Plan:
         return {
             "schema": SCHEMA,
             "model": {**self.network.description, "parameters": parameters},
+            "transfer": {"weights": self.weights, "frozen": self.frozen} if self.transfer else None,
             "classes": list(self.classes),
             "preprocessing": {
                 "resize": list(steps.resize) if isinstance(steps.resize, tuple) else steps.resize,
@@ -93,98 +98,176 @@ class Plan:
         }
 
 
+@dataclass(frozen=True)
+class Wish:
+    """What was asked for; see ``train``."""
+
+    model: Spec
+    data: Any
+    recipe: str | Recipe | None = None
+    seed: int = 0
+    size: int | None = None
+    root: Any = None
+    strict: bool = False
+    device: str = "auto"
+    transfer: bool = False
+    unfreeze: bool = False
+    weights: str = "default"
+
+
 def prepare(
-    model: Spec,
-    data: Any,
-    recipe: str | Recipe | None,
-    *,
-    seed: int,
-    size: int | None,
-    root: Any,
-    strict: bool,
-    device: str,
-    begun: Mapping[str, Any],
-    on_read: Callable[[int, int], None] | None,
+    wish: Wish, begun: Mapping[str, Any] | None = None, on_read: Callable[[int, int], None] | None = None
 ) -> Plan:
     """Read the data, build the network and fit the one to the other.
 
     Parameters
     ----------
     begun
-        ``run.json`` of a run to go on with: what it says goes before the other arguments.
+        ``run.json`` of a run to go on with: what it says goes before the wish.
 
     Raises
     ------
     ConvscopeError
         For anything that cannot be used.
     """
-    if begun:
-        model = begun["model"]["spec"] or model
-        data = begun["data"]["spec"] or data
-        root, size, strict = begun["data"]["root"], begun["data"]["size"], begun["data"]["strict"]
-        recipe, seed = Recipe.from_json(begun["recipe"]), int(begun["seed"])
-    chosen = (
-        recipe
-        if isinstance(recipe, Recipe)
-        else named_recipe(recipe or own_recipe(_name(model), data), _name(model))
-    )
-    where = pick_device(device)
-    side = size or natural_side(model)
-    dataset = _load(data, side, root, strict, seed, on_read)
-    if side is None:
-        side = min(dataset.train.shape[:2])
-        if side < 32:
-            side = 32
-            dataset = _load(data, side, root, strict, seed, on_read)
-    head = Head.from_json(begun["model"]["head"]) if begun.get("model", {}).get("head") else None
-    outputs = chosen.outputs or len(dataset.classes)
+    wish = _as_begun(wish, begun) if begun else wish
+    recipe = choose_recipe(wish)
+    device = pick_device(wish.device)
+    learned = load_model(wish.model, weights=wish.weights, input_size=wish.size) if wish.transfer else None
+    base = _base(learned) if learned else None
+    dataset, side = _read(wish, base, on_read)
+    outputs = recipe.outputs or len(dataset.classes)
     if outputs < len(dataset.classes):
         raise UsageError(
             f"the recipe gives the network {outputs} outputs, and {dataset.name} has {len(dataset.classes)} "
             "classes",
             hint="Let the recipe choose: --set outputs=0.",
         )
-    network = build(model, outputs, seed=seed, size=side, head=head)
-    steps = _steps(network.preprocessing, side, dataset, chosen)
-    names = (*dataset.classes, *(f"(unused output {i})" for i in range(len(dataset.classes), outputs)))
-    train, test = (ready(part, steps, outputs, dataset.classes) for part in (dataset.train, dataset.test))
-    for part, pictures in (("train", train), ("test", test)):
-        if not len(pictures):
+    heads = (begun or {}).get("model", {}).get("heads", ())
+    network = build(
+        wish.model,
+        dataset.classes,
+        outputs=outputs,
+        seed=wish.seed,
+        learned=learned,
+        size=side,
+        heads=tuple(map(Head.from_json, heads)),
+        hidden=recipe.hidden if wish.transfer else 0,
+    )
+    steps = base or _steps(network.preprocessing, side, dataset, recipe)
+    for part, split in dataset.parts.items():
+        if not len(split):
             raise TrainingError(f"the {part} part of {dataset.name} has no pictures")
-    described = {
-        "spec": data if isinstance(data, str) else os.fspath(data) if isinstance(data, os.PathLike) else None,
-        "root": None if root is None else os.path.abspath(root),
-        "size": side,
-        "strict": strict,
-        "name": dataset.name,
-        "classes": list(dataset.classes),
-        "train": len(train),
-        "test": len(test),
-        "split": dataset.split,
-        "fingerprint": fingerprint(dataset),
-        "notes": list(dataset.notes),
-        "problems": [str(problem) for problem in dataset.problems],
-    }
-    if begun and begun["data"]["fingerprint"] != described["fingerprint"]:
+        check_labels(split.labels, len(dataset.classes))
+    # A random part is taken of the whole picture, so nothing is cut off it before.
+    whole = replace(steps, resize=None, crop=None) if recipe.crop else steps
+    train, test = ready(dataset.train, whole), ready(dataset.test, steps)
+    data = _described(wish, dataset, side)
+    if begun and begun["data"]["fingerprint"] != data["fingerprint"]:
         raise RunError(
             f"{dataset.name} is not the data the run was begun with: its pictures or labels have changed",
             code="different",
             hint="Put the same data back, or begin again with another --run.",
         )
-    notes = (*chosen.notes, *network.notes, *dataset.notes, *map(str, dataset.problems))
+    names = (*dataset.classes, *(f"(unused output {i})" for i in range(len(dataset.classes), outputs)))
+    notes = (*recipe.notes, *network.notes, *dataset.notes, *map(str, dataset.problems))
     return Plan(
         network,
         dataset,
         train,
         test,
         names,
-        chosen,
-        seed,
-        where,
+        recipe,
+        wish.seed,
+        device,
         steps,
-        described,
+        wish.transfer,
+        wish.transfer and not wish.unfreeze,
+        wish.weights,
+        data,
         tuple(dict.fromkeys(notes)),
     )
+
+
+def choose_recipe(wish: Wish) -> Recipe:
+    """The recipe asked for, or the network's own."""
+    if isinstance(wish.recipe, Recipe):
+        return wish.recipe
+    name = str(wish.model).strip() if isinstance(wish.model, str | Path) else ""
+    network = f"transfer:{name}" if wish.transfer else name
+    unasked = "finetune" if wish.transfer and wish.unfreeze else own_recipe(network, wish.data)
+    return named_recipe(wish.recipe or unasked, network)
+
+
+def _as_begun(wish: Wish, begun: Mapping[str, Any]) -> Wish:
+    data, transfer = begun["data"], begun["transfer"]
+    return replace(
+        wish,
+        model=begun["model"]["begun_with"] or wish.model,
+        data=data["spec"] or wish.data,
+        recipe=Recipe.from_json(begun["recipe"]),
+        seed=int(begun["seed"]),
+        size=data["asked_size"],
+        root=data["root"],
+        strict=data["strict"],
+        transfer=transfer is not None,
+        unfreeze=transfer is not None and not transfer["frozen"],
+        weights=transfer["weights"] if transfer else "default",
+    )
+
+
+def _base(learned: Model) -> Preprocessing:
+    """How pictures become inputs of the trained network whose learning is transferred."""
+    steps = learned.card.preprocessing
+    if steps.crop is None or steps.frames:
+        raise UsageError(
+            "this network takes pictures of any size, or clips, so its learning cannot be transferred here",
+            hint="Give --size.",
+        )
+    return replace(steps, note="")
+
+
+def _read(
+    wish: Wish, base: Preprocessing | None, on_read: Callable[[int, int], None] | None
+) -> tuple[Dataset, int]:
+    """The data set, and the side of the input in pixels."""
+    if isinstance(wish.data, Dataset):
+        own = max(32, min(wish.data.train.shape[:2]))
+        return wish.data, max(base.crop or (own,)) if base else wish.size or natural_side(wish.model) or own
+
+    def load(side: int | None) -> Dataset:
+        return load_dataset(
+            wish.data, root=wish.root, size=side, strict=wish.strict, seed=wish.seed, on_progress=on_read
+        )
+
+    if base is not None and base.crop is not None:
+        around = base.resize if isinstance(base.resize, int) else max(base.resize or base.crop)
+        return load(max(around, *base.crop)), max(base.crop)
+    side = wish.size or natural_side(wish.model)
+    dataset = load(side)
+    if side is None:
+        side = max(32, min(dataset.train.shape[:2]))
+        if dataset.train.shape[:2] != (side, side):
+            dataset = load(side)
+    return dataset, side
+
+
+def _described(wish: Wish, dataset: Dataset, side: int) -> dict[str, Any]:
+    return {
+        "spec": lasting_data(wish.data),
+        "root": None if wish.root is None else os.path.abspath(wish.root),
+        "asked_size": wish.size,
+        "size": list(dataset.train.shape[:2]),
+        "strict": wish.strict,
+        "name": dataset.name,
+        "classes": list(dataset.classes),
+        "train": len(dataset.train),
+        "test": len(dataset.test),
+        "split": dataset.split,
+        "fingerprint": fingerprint(dataset),
+        "notes": list(dataset.notes),
+        "problems": [str(problem) for problem in dataset.problems],
+    }
 
 
 def natural_side(model: Spec) -> int | None:
@@ -196,9 +279,9 @@ def natural_side(model: Spec) -> int | None:
     (32, None)
     """
     if isinstance(model, str | Path):
-        from convscope.models.listing import ARTICLE_NAMES
+        from convscope.models.listing import ARTICLE_NAMES, OWN_NAMES
 
-        return 32 if str(model) in ARTICLE_NAMES else None
+        return 32 if str(model) in ARTICLE_NAMES | OWN_NAMES else None
     return None
 
 
@@ -230,6 +313,21 @@ def pick_device(text: str) -> torch.device:
     return device
 
 
+def lasting_data(data: Any) -> str | None:
+    """What data is asked for by, a folder or file by its whole path; ``None`` for what came from Python.
+
+    Examples
+    --------
+    >>> lasting_data("cifar10:cat,dog"), lasting_data("/photos/../mine:cat,dog"), lasting_data(object())
+    ('cifar10:cat,dog', '/mine:cat,dog', None)
+    """
+    if not isinstance(data, str | os.PathLike):
+        return None
+    name, classes = parse_spec(os.fspath(data))
+    place = name if name in NAMES else os.path.abspath(os.path.expanduser(name))
+    return place if classes is None else f"{place}:{','.join(classes)}"
+
+
 def fingerprint(dataset: Dataset) -> str:
     """A short text that changes with the labels, names or sampled pixels of either part."""
     digest = hashlib.sha256()
@@ -240,19 +338,6 @@ def fingerprint(dataset: Dataset) -> str:
             sample = np.unique(np.linspace(0, len(part) - 1, 16).astype(np.int64))
             digest.update(part.read(sample).tobytes())
     return digest.hexdigest()[:16]
-
-
-def _load(
-    data: Any,
-    side: int | None,
-    root: Any,
-    strict: bool,
-    seed: int,
-    on_read: Callable[[int, int], None] | None,
-) -> Dataset:
-    if isinstance(data, Dataset):
-        return data
-    return load_dataset(data, root=root, size=side, strict=strict, seed=seed, on_progress=on_read)
 
 
 def _steps(own: Preprocessing, side: int, dataset: Dataset, recipe: Recipe) -> Preprocessing:
@@ -281,10 +366,6 @@ def _spread(values: Any, channels: int) -> tuple[float, ...]:
     if len(found) == channels:
         return found
     return found * channels if len(found) == 1 else (sum(found) / len(found),)
-
-
-def _name(model: Spec) -> str:
-    return str(model).strip() if isinstance(model, str | Path) else ""
 
 
 def _versions() -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Any, get_type_hints
 
 from convscope.errors import UsageError, nearest
 
-OPTIMIZERS = ("sgd", "adam", "adamw")
+OPTIMIZERS = ("sgd", "adam", "adamw", "muon")
 SCHEDULES = ("constant", "linear", "cosine")
 FLIPS = ("none", "random", "alternating")
 PRECISIONS = ("fp32", "bf16", "auto")
@@ -34,7 +34,7 @@ class Recipe:
     batch
         Images a step, for each process.
     optimizer
-        ``sgd``, ``adam`` or ``adamw``.
+        ``sgd``, ``adam``, ``adamw`` or ``muon``: filters along orthogonal directions, the rest by SGD.
     learning_rate
         Its largest value, for the mean loss over a batch.
     schedule
@@ -48,8 +48,12 @@ class Recipe:
         Of ``sgd``; for the others ``momentum`` is beta 1.
     weight_decay
         As torch's optimizer of that name applies it.
-    bias_rate
-        The rate of biases and of the shifts of normalisation layers, as a multiple of ``learning_rate``.
+    bias_rate, head_rate
+        The rate of biases and of the shifts of normalisation layers, and that of the last linear layer's
+        weights, as multiples of ``learning_rate``.
+    filter_rate, filter_momentum
+        Of ``muon``: the rate of every convolution but the first, as a multiple of ``learning_rate``, and
+        its momentum.
     label_smoothing
         0 to 1.
     inputs
@@ -78,6 +82,9 @@ class Recipe:
         network has one made for it.
     freeze_scales
         The scales of normalisation layers stay at 1.
+    hidden
+        When learning is transferred: values of a hidden layer before the class scores. The network's
+        whole old classifier is then exchanged, and its scores are logarithms of probabilities.
     outputs
         Class scores the network has; 0 for as many as there are classes.
     evaluate_every
@@ -104,6 +111,9 @@ class Recipe:
     nesterov: bool = True
     weight_decay: float = 5e-4
     bias_rate: float = 1.0
+    head_rate: float = 1.0
+    filter_rate: float = 1.0
+    filter_momentum: float = 0.6
     label_smoothing: float = 0.0
     inputs: str = "normalized"
     flip: str = "none"
@@ -119,6 +129,7 @@ class Recipe:
     mirror: bool = False
     whiten: bool = False
     freeze_scales: bool = False
+    hidden: int = 0
     outputs: int = 0
     evaluate_every: int = 1
     notes: tuple[str, ...] = field(default=(), repr=False)
@@ -203,10 +214,14 @@ _RANGES = (
     ("momentum", 0, 1),
     ("weight_decay", 0, _ANY),
     ("bias_rate", 0, _ANY),
+    ("head_rate", 0, _ANY),
+    ("filter_rate", 0, _ANY),
+    ("filter_momentum", 0, 1),
     ("label_smoothing", 0, 1),
     ("translate", 0, 1000),
     ("averaging_decay", 0, 1),
     ("averaging_every", 1, _ANY),
+    ("hidden", 0, _ANY),
     ("outputs", 0, _ANY),
     ("evaluate_every", 1, _ANY),
 )
@@ -278,10 +293,100 @@ _PLAIN = Recipe(
     name="plain", notes=("no recipe of an article: SGD with a rate that climbs, then falls linearly to 0",)
 )
 
-# By network; "" is every other one. A network's own recipe is the first of its row.
+_TRANSFER = Recipe(
+    name="transfer",
+    epochs=5,
+    batch=32,
+    optimizer="adam",
+    learning_rate=0.001,
+    warmup=0.0,
+    weight_decay=0.0,
+    flip="random",
+    crop=True,
+    notes=("only the new classifier is trained, the rest stays as it is",),
+)
+_FINETUNE = _TRANSFER.replace(
+    name="finetune",
+    optimizer="adamw",
+    learning_rate=1e-4,
+    warmup=0.1,
+    weight_decay=0.01,
+    notes=("every weight is trained, at a low rate",),
+)
+_ARTICLE_B = _TRANSFER.replace(
+    name="article",
+    hidden=1024,
+    flip="none",
+    schedule="constant",
+    notes=(
+        "the article's new classifier for AlexNet: 9216 to 1024 to the classes, log-softmax; random parts of "
+        "the photo resized to 224 x 224 (RandomResizedCrop); optimizer, rate and epochs are ours",
+    ),
+)
+
+_FAST_C = _PLAIN.replace(
+    name="fast",
+    epochs=4,
+    batch=128,
+    learning_rate=0.06,
+    warmup=0.25,
+    flip="random",
+    precision="auto",
+    fast_layers=True,
+    outputs=10,
+    notes=("the article's network, not its program: larger batches, a rate that climbs and falls, flips",),
+)
+_SMALL = Recipe(
+    name="fast",
+    epochs=20,
+    batch=512,
+    optimizer="muon",
+    learning_rate=0.75,
+    warmup=0.1,
+    initial_rate=0.2,
+    momentum=0.85,
+    weight_decay=0.00133,
+    bias_rate=64.0,
+    head_rate=1 / 81,
+    filter_rate=0.16,
+    label_smoothing=0.2,
+    flip="alternating",
+    translate=2,
+    precision="auto",
+    freeze_scales=True,
+    outputs=10,
+    evaluate_every=5,
+    notes=(
+        "after airbench94 (Jordan, 2024): orthogonal steps for the filters; the first layer's own decay "
+        "keeps its 7 x 7 filters smooth",
+    ),
+)
+_RESNET9 = Recipe(
+    name="fast",
+    epochs=10,
+    batch=512,
+    learning_rate=0.4,
+    warmup=0.2,
+    initial_rate=0.0,
+    momentum=0.9,
+    weight_decay=5e-4,
+    label_smoothing=0.1,
+    flip="random",
+    translate=4,
+    precision="auto",
+    outputs=10,
+    notes=("after Page (2018): Nesterov's momentum, a rate that climbs for a fifth of the steps and falls",),
+)
+
+# By network; "" is every other one, "transfer" every one whose learning is transferred. A network's own
+# recipe is the first of its row.
 _RECIPES: dict[str, dict[str, Recipe]] = {
     "": {"plain": _PLAIN},
-    "tutorial_cnn": {"article": _ARTICLE_C},
+    "transfer": {"transfer": _TRANSFER, "finetune": _FINETUNE},
+    "transfer:alexnet": {"transfer": _TRANSFER, "article": _ARTICLE_B},
+    "cifar10_small": {"fast": _SMALL},
+    "resnet9": {"fast": _RESNET9},
+    "tutorial_cnn": {"article": _ARTICLE_C, "fast": _FAST_C},
     "tutorial_mlp": {"article": _ARTICLE_D},
     "tutorial_tanh": {"article": _ARTICLE_D},
     "tutorial_tanh_functional": {"article": _ARTICLE_D},
@@ -292,12 +397,18 @@ _RECIPES: dict[str, dict[str, Recipe]] = {
 def recipe_names(network: str) -> tuple[str, ...]:
     """Names of the recipes there are for a network, its own first.
 
+    ``transfer:NAME`` stands for the network ``NAME`` whose learning is transferred to other classes.
+
     Examples
     --------
     >>> recipe_names("tutorial_cnn")[0], "plain" in recipe_names("resnet18")
     ('article', True)
     """
-    return tuple(dict.fromkeys([*_RECIPES.get(network, {}), *_RECIPES[""]]))
+    return tuple(dict.fromkeys([*_RECIPES.get(network, {}), *_RECIPES[_others(network)]]))
+
+
+def _others(network: str) -> str:
+    return "transfer" if network.startswith("transfer") else ""
 
 
 def own_recipe(network: str, data: Any) -> str:
@@ -309,7 +420,7 @@ def own_recipe(network: str, data: Any) -> str:
     ('article', 'plain')
     """
     names = recipe_names(network)
-    if "article" not in names:
+    if "article" not in names or network.startswith("transfer"):
         return names[0]
     return "article" if isinstance(data, str) and data.partition(":")[0] == "cifar10" else "plain"
 
@@ -341,4 +452,4 @@ def recipe(name: str = "", network: str = "") -> Recipe:
             hint += f" `{wanted}` is a recipe of {', '.join(elsewhere)}."
         raise UsageError(f"there is no recipe `{wanted}` for {network or 'this network'}", hint=hint)
     own = _RECIPES.get(network, {})
-    return own[wanted] if wanted in own else _RECIPES[""][wanted]
+    return own[wanted] if wanted in own else _RECIPES[_others(network)][wanted]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,11 +18,13 @@ from convscope.errors import OutputError, RunError, UsageError
 from convscope.files import atomic_write
 from convscope.models.building import seeded
 from convscope.models.matching import differences
+from convscope.models.run_models import is_run_folder
 from convscope.training import state as states
 from convscope.training.engine import Engine, Hooks
 from convscope.training.evaluation import Evaluation
 from convscope.training.folder import RunFolder, next_free
-from convscope.training.plan import Plan, prepare
+from convscope.training.networks import lasting
+from convscope.training.plan import Plan, Wish, lasting_data, prepare
 from convscope.training.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -73,6 +76,9 @@ def train(
     size: int | None = None,
     root: str | os.PathLike[str] | None = None,
     strict: bool = False,
+    transfer: bool = False,
+    unfreeze: bool = False,
+    weights: str = "default",
     threads: int | None = None,
     device: str = "auto",
     resume: bool = False,
@@ -102,6 +108,13 @@ def train(
         Side of the input in pixels, where the network leaves a choice.
     root, strict
         As for ``load_dataset``.
+    transfer
+        Keep what ``model`` has learned: it begins with its trained weights, gets a new classifier for these
+        classes, and only that is trained.
+    unfreeze
+        When learning is transferred, train every weight.
+    weights
+        When learning is transferred: which trained ones, as for ``load_model``.
     threads
         Of torch, during the training; as it is set if not given. With one, the same seed gives the same
         weights bit for bit on one machine.
@@ -153,21 +166,20 @@ def train(
     with folder.locked(), _threads(threads):
         if config is not None:
             _refuse_other(folder, config, asked)
-            begun = config
-        else:
-            begun = {}
-        plan = prepare(
-            DEFAULT_MODEL if model is None else model,
-            DEFAULT_DATA if data is None else data,
-            recipe,
+        wish = Wish(
+            model=DEFAULT_MODEL if model is None else model,
+            data=DEFAULT_DATA if data is None else data,
+            recipe=recipe,
             seed=seed or 0,
             size=size,
             root=root,
             strict=strict,
             device=device,
-            begun=begun,
-            on_read=on_read,
+            transfer=transfer,
+            unfreeze=unfreeze,
+            weights=weights,
         )
+        plan = prepare(wish, config, on_read)
         for text in plan.notes:
             say(text)
         if config is None:
@@ -204,13 +216,15 @@ def _run(
 
     with seeded(plan.seed), events(folder.path if options.tensorboard else None) as event:
         engine = Engine(
-            plan.network.module,
+            plan.network.model,
             plan.train,
             plan.test,
             plan.classes,
             plan.recipe,
             seed=plan.seed,
             device=plan.device,
+            side=max(plan.preprocessing.crop or (0,)),
+            frozen_but=plan.network.heads if plan.frozen else None,
             checkpoint_seconds=options.checkpoint_seconds,
         )
         if resume:
@@ -227,7 +241,14 @@ def _run(
 
         hooks.on_epoch = on_epoch
         hooks.save = lambda: states.save(folder.checkpoint, engine.state())
-        engine.run(hooks)
+        try:
+            engine.run(hooks)
+        except KeyboardInterrupt:
+            say(
+                f"saved after step {engine.step:,} of {engine.steps:,}; to go on: "
+                f"convscope train --resume --run {shlex.quote(str(folder.path))}"
+            )
+            raise
         return _finish(folder, config, plan, engine, options, say)
 
 
@@ -283,10 +304,10 @@ def _refuse_other(folder: RunFolder, config: Mapping[str, Any], asked: Mapping[s
         )
     recipe = asked["recipe"]
     pairs = {
-        "model": (asked["model"], config["model"]["spec"]),
-        "data": (asked["data"], config["data"]["spec"]),
+        "model": (_lasting_model(asked["model"]), config["model"]["begun_with"]),
+        "data": (lasting_data(asked["data"]), config["data"]["spec"]),
         "seed": (asked["seed"], config["seed"]),
-        "size": (asked["size"], config["data"]["size"]),
+        "size": (asked["size"], config["data"]["asked_size"]),
         "recipe": (
             recipe.to_json() if isinstance(recipe, Recipe) else recipe,
             config["recipe"] if isinstance(recipe, Recipe) else config["recipe"]["name"],
@@ -304,6 +325,12 @@ def _refuse_other(folder: RunFolder, config: Mapping[str, Any], asked: Mapping[s
             code="different",
             hint="To go on with it, leave that out; to train anew, name another folder with --run.",
         )
+
+
+def _lasting_model(model: Any) -> str | None:
+    if not isinstance(model, str | Path):
+        return None
+    return os.path.abspath(model) if is_run_folder(model) else lasting(str(model).strip())
 
 
 def _default_folder(model: Any, data: Any) -> Path:
