@@ -28,7 +28,7 @@ ENDINGS = (".gif", ".webp", ".mp4")
 #: How long the last frame stays, in frames.
 _HOLD = 6
 #: Bits of a colour's channels by which the nearest of the palette is looked up.
-_BITS = 5
+_BITS = 6
 #: Palette entry of what a frame leaves as it was.
 _CLEAR = 255
 
@@ -143,8 +143,7 @@ def _gif(frames: Sequence[NDArray[np.uint8]], per_second: float) -> bytes:
 def common_palette(frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     """255 colours for all frames, from up to six of them, and one more entry: ``uint8 (256, 3)``."""
     some = [frames[int(n)] for n in np.linspace(0, len(frames) - 1, min(6, len(frames)))]
-    # Each colour counts once a frame: a wide white sheet must not crowd out the colours of small cells.
-    seen = np.concatenate([_distinct(frame) for frame in some])
+    seen = np.concatenate([_weighed(frame) for frame in some])
     side = int(np.ceil(np.sqrt(len(seen))))
     padded = np.concatenate([seen, np.repeat(seen[:1], side * side - len(seen), axis=0)])
     square = Image.fromarray(padded.reshape(side, side, 3))
@@ -157,28 +156,34 @@ def common_palette(frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     return palette
 
 
-def _distinct(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _weighed(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The frame's colours, each as often as the root of its pixels, 32 times at most.
+
+    A wide white sheet must not crowd out the colours of small cells, nor letters those of a photo.
+    """
     flat = frame.reshape(-1, 3).astype(np.uint32)
-    codes = np.unique((flat[:, 0] << 16) | (flat[:, 1] << 8) | flat[:, 2])
+    codes, counts = np.unique((flat[:, 0] << 16) | (flat[:, 1] << 8) | flat[:, 2], return_counts=True)
+    codes = np.repeat(codes, np.clip(np.sqrt(counts), 1, 32).astype(np.intp))
     return np.stack([codes >> 16, (codes >> 8) & 255, codes & 255], axis=1).astype(np.uint8)
 
 
 def _nearest(palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Palette entry by the first bits of red, green and blue."""
     steps = 1 << _BITS
-    # The ends of the scale are met exactly: 31 stands for 255 and not for the middle of 248 to 255.
+    # The ends of the scale are met exactly: the last step stands for 255 and not for less.
     levels = np.rint(np.arange(steps) * (255 / (steps - 1))).astype(np.float32)
-    red, green, blue = np.meshgrid(levels, levels, levels, indexing="ij")
-    cells = np.stack([red, green, blue], axis=-1).reshape(-1, 3)
+    green, blue = np.meshgrid(levels, levels, indexing="ij")
     colors = palette.astype(np.float32)
-    distance = (colors**2).sum(1) - 2 * cells @ colors.T
-    found: NDArray[np.uint8] = distance.argmin(axis=1).astype(np.uint8)
-    return found
+    # Of the squared distance only what differs between entries of the palette, one red at a time.
+    rest = (colors**2).sum(1) - 2 * np.stack([green, blue], axis=-1).reshape(-1, 2) @ colors[:, 1:].T
+    found = [(rest - 2 * red * colors[:, 0]).argmin(axis=1) for red in levels]
+    table: NDArray[np.uint8] = np.concatenate(found).astype(np.uint8)
+    return table
 
 
 def _indices(frame: NDArray[np.uint8], table: NDArray[np.uint8]) -> NDArray[np.uint8]:
     short = frame >> (8 - _BITS)
-    code = (short[..., 0].astype(np.uint16) << (2 * _BITS)) | (short[..., 1].astype(np.uint16) << _BITS)
+    code = (short[..., 0].astype(np.uint32) << (2 * _BITS)) | (short[..., 1].astype(np.uint32) << _BITS)
     code |= short[..., 2]
     found: NDArray[np.uint8] = table[code]
     return found

@@ -13,7 +13,7 @@ from convscope.lesson.result import LessonResult, both, number
 from convscope.lesson.steps import LARGEST, check_products, played
 
 _CHANNELS = (
-    "1 2 3 4; 2 3 4 5; 3 4 5 6; 4 5 6 7 | 9 0 9 0; 0 9 0 9; 9 0 9 0; 0 9 0 9 | "
+    "1 2 3 4; 2 3 4 5; 3 4 5 6; 4 5 6 7 | 9 9 0 0; 9 9 0 0; 0 9 9 0; 0 9 9 0 | "
     "0 0 0 0; 0 5 5 0; 0 5 5 0; 0 0 0 0"
 )
 
