@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import struct
 import threading
 import time
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -101,8 +103,8 @@ def test_a_frozen_decoder_is_replaced_at_its_deadline(server: LiveServer, client
     answer = client.post("/api/photos", content=picture())
     assert (answer.status_code, answer.json()["error"]["code"]) == (422, "too_slow")
     assert time.monotonic() - began < 8
-    assert not alive(pid)
     assert client.post("/api/photos", content=picture()).status_code == 200
+    assert not alive(pid)
 
 
 def test_beyond_the_queue_looks_are_told_to_come_again(server: LiveServer, client: httpx.Client) -> None:
@@ -198,9 +200,73 @@ def test_the_deadline_of_a_body_and_of_a_head_hold_on_the_wire() -> None:
     assert server.stop() < 5
 
 
-def test_with_more_connections_than_allowed_the_last_are_closed() -> None:
-    import socket
+def answered(connection: socket.socket, data: bytes) -> bytes:
+    """First line of the answer to ``data``."""
+    connection.sendall(data)
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        part = connection.recv(65536)
+        assert part, "the connection was closed"
+        answer += part
+    head, _, rest = answer.partition(b"\r\n\r\n")
+    left = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0]) - len(rest)
+    while left > 0:
+        left -= len(connection.recv(left))
+    return head.split(b"\r\n")[0]
 
+
+def test_a_server_that_stood_still_drops_nobody() -> None:
+    """Stopped and continued, or starved: its deadlines are over then, but nobody else was late."""
+    server = start(head_seconds=1.0, idle_seconds=1.0)
+    own = f"Host: 127.0.0.1:{server.port}\r\nAuthorization: Bearer {server.token}\r\n"
+    ask = f"GET /api/health HTTP/1.1\r\n{own}\r\n".encode()
+    with (
+        socket.create_connection(("127.0.0.1", server.port), timeout=10) as idle,
+        socket.create_connection(("127.0.0.1", server.port), timeout=10) as half,
+    ):
+        assert answered(idle, ask) == b"HTTP/1.1 200 OK"
+        half.sendall(ask[:30])
+        time.sleep(0.2)
+        os.kill(server.process.pid, signal.SIGSTOP)
+        time.sleep(2.5)
+        os.kill(server.process.pid, signal.SIGCONT)
+        time.sleep(0.3)
+        assert answered(idle, ask) == b"HTTP/1.1 200 OK"
+        assert answered(half, ask[30:]) == b"HTTP/1.1 200 OK"
+        # Whoever is late while the server is awake is told so.
+        began = time.monotonic()
+        assert idle.recv(1) == b""
+        assert 0.5 < time.monotonic() - began < 5
+    server.stop()
+
+
+def test_whoever_is_refused_early_may_send_the_rest_and_ask_again() -> None:
+    """A connection closed while a body is on its way takes the answer with it."""
+    server = start(uploads=1, head_seconds=0.5, idle_seconds=0.5, body_seconds=6.0)
+    own = f"Host: 127.0.0.1:{server.port}\r\nAuthorization: Bearer {server.token}\r\n"
+    post = f"POST /api/photos HTTP/1.1\r\n{own}Content-Length: 200000\r\n\r\n".encode()
+    with (
+        socket.create_connection(("127.0.0.1", server.port), timeout=10) as first,
+        socket.create_connection(("127.0.0.1", server.port), timeout=10) as second,
+    ):
+        first.sendall(post + bytes(1000))
+        time.sleep(0.3)
+        assert answered(second, post + bytes(1000)) == b"HTTP/1.1 503 Service Unavailable"
+        for _ in range(4):
+            time.sleep(0.4)
+            second.sendall(bytes(49750))
+        ask = f"GET /api/health HTTP/1.1\r\n{own}\r\n".encode()
+        assert answered(second, ask) == b"HTTP/1.1 200 OK"
+        # The rest of a body has its deadline too.
+        assert answered(second, post + bytes(1000)) == b"HTTP/1.1 503 Service Unavailable"
+        began = time.monotonic()
+        with suppress(ConnectionResetError):
+            assert second.recv(1) == b""
+        assert 3 < time.monotonic() - began < 10
+    server.stop()
+
+
+def test_with_more_connections_than_allowed_the_last_are_closed() -> None:
     server = start(connections=5)
     open_ = [socket.create_connection(("127.0.0.1", server.port), timeout=5) for _ in range(8)]
     time.sleep(0.3)

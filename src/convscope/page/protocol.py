@@ -12,11 +12,16 @@ from convscope.desk.answers import error_bytes
 from convscope.page.settings import Bounds
 from convscope.page.shield import HEADERS
 
+#: A deadline that is noticed so late says nothing about the other side: this process was stopped, or starved.
+STALL_SECONDS = 1.0
+
 
 class PatientProtocol(H11Protocol):
-    """uvicorn's protocol with a deadline for heads and a bound on connections.
+    """uvicorn's protocol with a deadline for whatever a connection awaits, and a bound on connections.
 
-    uvicorn itself leaves a connection open for as long as its request is not whole.
+    uvicorn itself leaves a connection open for as long as its request is not whole; and one answered before
+    its body had come (no place for another photo) it would close while the body is still being sent, which
+    takes the answer with it.
     """
 
     bounds = Bounds()
@@ -24,6 +29,7 @@ class PatientProtocol(H11Protocol):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self._deadline: asyncio.TimerHandle | None = None
+        self._awaited: str | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request, or close at once where there are too many connections."""
@@ -35,7 +41,7 @@ class PatientProtocol(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
-        self._unwatch()
+        self._wait_for(None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -46,23 +52,44 @@ class PatientProtocol(H11Protocol):
     def on_response_complete(self) -> None:
         """After an answer the next request, too, has its deadline."""
         super().on_response_complete()
+        # uvicorn's own patience knows one span for everything, and no body that comes after the answer.
+        self._unset_keepalive_if_required()
         self._watch()
 
     def _watch(self) -> None:
-        waits = self.cycle is None or self.cycle.response_complete
-        if not waits or self.transport.is_closing():
-            self._unwatch()
-        elif self._deadline is None:
-            self._deadline = self.loop.call_later(self.bounds.head_seconds, self._too_late)
+        """Set the deadline of what is awaited now; one that is set already goes on."""
+        awaited = None if self.transport.is_closing() else self._awaits()
+        if awaited != self._awaited:
+            self._wait_for(awaited)
 
-    def _unwatch(self) -> None:
+    def _awaits(self) -> str | None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            return None  # whoever answers has deadlines of their own
+        if self.conn.their_state is h11.SEND_BODY:
+            return "body"  # of a request that was answered before it had come as a whole
+        fresh = self.cycle is None
+        return "head" if fresh or self.conn.trailing_data[0] else "request"
+
+    def _wait_for(self, awaited: str | None) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
-            self._deadline = None
+        self._awaited, self._deadline = awaited, None
+        if awaited is not None:
+            bounds = self.bounds
+            spans = {"head": bounds.head_seconds, "body": bounds.body_seconds, "request": bounds.idle_seconds}
+            due = self.loop.time() + spans[awaited]
+            self._deadline = self.loop.call_at(due, self._too_late, due)
 
-    def _too_late(self) -> None:
-        self._deadline = None
-        if not self.transport.is_closing():
+    def _too_late(self, due: float) -> None:
+        awaited, self._awaited, self._deadline = self._awaited, None, None
+        if self.transport.is_closing():
+            return
+        if self.loop.time() - due > STALL_SECONDS:
+            # It was this process that stood still, and what is awaited may well be there to be read.
+            self._watch()
+        elif awaited == "request":
+            self.transport.close()
+        else:
             self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:

@@ -139,7 +139,8 @@ def serve(settings: Settings, bound: socket.socket, on_start: Callable[[str], No
         log_config=None,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=5,
+        # The protocol has deadlines of its own.
+        timeout_keep_alive=3600,
         timeout_graceful_shutdown=STOP_SECONDS,
         h11_max_incomplete_event_size=HEAD_BYTES,
         backlog=2048,

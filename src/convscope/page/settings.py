@@ -36,6 +36,8 @@ class Bounds:
         Open at once; further ones are closed.
     head_seconds, body_seconds, send_seconds
         Time to send a request's head and its body, and to take a piece of an answer.
+    idle_seconds
+        How long a connection is kept for a next request.
     decode_seconds, look_seconds, ask_seconds
         Time to decode a photo, to load a model and run it, and to answer a question about a pass.
     decode_memory, model_memory
@@ -58,6 +60,7 @@ class Bounds:
     head_seconds: float = 10.0
     body_seconds: float = 30.0
     send_seconds: float = 30.0
+    idle_seconds: float = 20.0
     decode_seconds: float = 10.0
     look_seconds: float = 600.0
     ask_seconds: float = 60.0
