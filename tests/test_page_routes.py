@@ -172,7 +172,7 @@ def test_the_scene_is_the_one_python_gives(
 ) -> None:
     import convscope
 
-    mine = convscope.make_scene(expected)
+    mine = convscope.make_scene(expected, proofs=False)
     for found, wanted in zip(scene["manifest"]["nodes"], mine.manifest["nodes"], strict=True):
         found, wanted = ({**n, "milliseconds": 0} for n in (found, wanted))
         assert found == wanted
@@ -259,6 +259,23 @@ def test_the_proof_of_a_value_adds_up_to_what_torch_computes(
     assert terms["names"] == {str(op.inputs[0]): expected.ops[op.inputs[0]].name}
     box = expected.field_box(op.index, row, column)
     assert proof["field"] == list(box)
+
+
+def test_a_channel_comes_exactly_as_the_network_computed_it(
+    client: Any, done: str, scene: dict[str, Any], expected: Any
+) -> None:
+    node = node_of(scene, "conv2d", last=True)["id"]
+    answer = client.get(f"/api/looks/{done}/channel", params={"node": node, "channel": 5})
+    value = expected.ops[node].value[0, 5].numpy()
+    assert np.array_equal(np.frombuffer(answer.content, "<f4").reshape(value.shape), value)
+    linear = node_of(scene, "linear")["id"]
+    for asked, status, code in (
+        ({"node": 9999, "channel": 0}, 404, "no_such_node"),
+        ({"node": node, "channel": 9999}, 422, "no_such_channel"),
+        ({"node": linear, "channel": 0}, 404, "no_map"),
+    ):
+        refused = client.get(f"/api/looks/{done}/channel", params=asked)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (status, code)
 
 
 def test_a_value_without_a_cell_is_the_peak(

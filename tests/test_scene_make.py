@@ -331,3 +331,27 @@ def test_a_node_asked_for_by_a_wrong_name_names_the_nearest() -> None:
     scene, _ = scene_of(nn.Sequential(nn.Conv2d(3, 4, 1)), torch.rand(1, 3, 5, 5))
     with pytest.raises(UnknownLayerError, match="there is no layer `inputt`"):
         scene.node("inputt")
+
+
+def test_a_map_put_together_from_windows_is_drawn_as_its_reader_takes_it() -> None:
+    """What a convolution or an addition reads as a map is one, though a reshape made it."""
+
+    class Windowed(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = torch.nn.Conv2d(8, 8, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            windows = x.reshape(1, 8, 4, 2, 4, 2).permute(0, 2, 4, 1, 3, 5).reshape(16, 8, 2, 2)
+            back = windows.reshape(1, 4, 4, 8, 2, 2).permute(0, 3, 1, 4, 2, 5).reshape(1, 8, 8, 8)
+            return x + self.conv(back)
+
+    trace = convscope.trace(Windowed(), torch.randn(1, 8, 8, 8))
+    assert next(op for op in trace.ops if op.name == "reshape_3").spatial is None
+    scene = make_scene(trace)
+    node = scene.node("reshape_3")
+    assert (node["view"], node["channels"], node["rows"]) == ("map", 8, 8)
+    assert node["arrays"]["strip"] in scene.arrays
+    value = trace["reshape_3"].value[0]
+    np.testing.assert_array_equal(scene.arrays[f"stats/{node['id']}"][:, 1], value.amax((1, 2)).numpy())
+    assert scene.node("reshape_1")["view"] == "none"

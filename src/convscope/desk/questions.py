@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from convscope.desk.answers import PageError
 from convscope.desk.plain import plain_json
 
 if TYPE_CHECKING:
@@ -19,6 +20,31 @@ def value(trace: Trace, asked: Mapping[str, Any]) -> Answer:
 
     cell = (asked["row"], asked["column"]) if asked["row"] is not None else None
     return {}, plain_json(explain(trace, asked["node"], asked["channel"], cell, steps=asked.get("steps", 1)))
+
+
+def channel(trace: Trace, asked: Mapping[str, Any]) -> Answer:
+    """One channel of an op as the network computed it: little-endian float32, row by row.
+
+    Raises
+    ------
+    PageError
+        404 if there is no such op, or it has no rows and columns; 422 if it has no such channel.
+    """
+    from convscope.scene.nodes import drawable
+    from convscope.scene.readers import with_axes
+
+    node, number = asked["node"], asked["channel"]
+    if not 0 <= node < len(trace.ops):
+        raise PageError(404, "no_such_node", f"there is no node {node}: the pass has {len(trace.ops)}")
+    op = with_axes(trace.ops)[node]
+    view, values, _ = drawable(op)
+    if view != "map" or values is None:
+        raise PageError(404, "no_map", f"{op.name} has no rows and columns")
+    if not 0 <= number < len(values):
+        raise PageError(
+            422, "no_such_channel", f"{op.name} has channels 0 to {len(values) - 1}; got {number}"
+        )
+    return {}, values[number].float().contiguous().numpy().astype("<f4").tobytes()
 
 
 def box(trace: Trace, asked: Mapping[str, Any]) -> Answer:
@@ -47,6 +73,7 @@ def export(trace: Trace, asked: Mapping[str, Any]) -> Answer:
 #: Everything that can be asked about a pass.
 QUESTIONS: Mapping[str, Callable[[Trace, Mapping[str, Any]], Answer]] = {
     "value": value,
+    "channel": channel,
     "box": box,
     "attribution": attribution,
     "export": export,

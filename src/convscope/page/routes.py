@@ -195,6 +195,18 @@ async def value(
     return Response(found, media_type=JSON)
 
 
+async def channel(request: Request, look: Key, node: Number, channel: Number) -> Response:
+    """One channel of an op as the network computed it: little-endian float32, row by row."""
+    looks = state_of(request).looks
+    asked = {"node": node, "channel": channel}
+    _, data = await looks.ask(looks.get(look).spec, "channel", asked)
+    headers = {"vary": "Accept-Encoding"}
+    if len(data) >= WORTH_PACKING and packs(request):
+        data = await asyncio.to_thread(pack, data)
+        headers["content-encoding"] = "gzip"
+    return Response(data, media_type=BINARY, headers=headers)
+
+
 async def box(request: Request, look: Key, body: Annotated[BoxBody, Body()]) -> Response:
     """Which channels of the whole net look at a box on the input, most telling first."""
     looks = state_of(request).looks
@@ -259,6 +271,7 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any], dict[str, Any]], ...] = (
     ("GET", "/api/looks/{look}/first", first, {}),
     ("GET", "/api/looks/{look}/arrays/{number}", array, {}),
     ("GET", "/api/looks/{look}/value", value, {}),
+    ("GET", "/api/looks/{look}/channel", channel, {}),
     ("POST", "/api/looks/{look}/box", box, {}),
     ("POST", "/api/looks/{look}/attribution", attribution, {}),
     ("GET", "/api/looks/{look}/export", export, {}),

@@ -19,6 +19,7 @@ from convscope.scene.groups import enclosing, make_groups
 from convscope.scene.nodes import add_values, describe_op, drawable
 from convscope.scene.pictures import describe_image
 from convscope.scene.proofs import plan, prove
+from convscope.scene.readers import with_axes
 from convscope.scene.scene import SCHEMA, Scene
 
 if TYPE_CHECKING:
@@ -138,7 +139,7 @@ def _make_nodes(
 
     nodes: list[dict[str, Any]] = []
     arrays: dict[str, NDArray[Any]] = {}
-    for node, found in workers.map(work, trace.ops):
+    for node, found in workers.map(work, with_axes(trace.ops)):
         nodes.append(node)
         arrays.update(found)
     return nodes, arrays

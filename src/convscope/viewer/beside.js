@@ -96,6 +96,8 @@ export class BesidePanel {
     plate.style.aspectRatio = `${columns} / ${rows}`;
     return {
       rows, columns, cross, readout,
+      /** Of a cell's place, where the values themselves are there. @type {((cell: number) => number)|null} */
+      exact: null,
       value: (row, column) => (maps[start + row * columns + column] - 128) * scale,
       node: element("figure", {}, element("figcaption", {}, ...caption), plate, readout),
     };
@@ -117,18 +119,17 @@ export class BesidePanel {
     const second = this.plate(twin, maps, channel, scale, this.pixels(scene, twin, scale), head(`B ${this.other.short}`, name));
     second.node.dataset.kind = "second";
     if (twin.rows !== node.rows || twin.columns !== node.columns) return [second];
-    const ownScale = statistic(this.arrays.get("stats").data, channel, "scale");
-    const area = node.rows * node.columns;
-    // Each map is off by at most half its scale: below twice what both together may be off, more is rounding than is not.
-    const blur = ownScale + scale;
-    const parts = Float32Array.from({ length: area }, (_, cell) => {
-      const part = (own[channel * area + cell] - 128) * ownScale - (maps[channel * area + cell] - 128) * scale;
-      return Math.abs(part) <= blur ? 0 : part;
-    });
-    const most = parts.reduce((largest, part) => Math.max(largest, Math.abs(part)), 0);
-    const bytes = Uint8Array.from(parts, (part) => 128 + (most ? Math.round((127 * part) / most) : 0));
+    // Two maps of 8 bits differ by rounding alone: the difference is of the values themselves.
+    const values = await Promise.all([this.context.source.channel(node.id, channel), source.channel(twin.id, channel)]).catch(() => null);
+    if (!values) return [second];
+    const [a, b] = values;
+    second.exact = (cell) => b[cell];
+    const parts = Float64Array.from(a, (value, cell) => value - b[cell]);
+    const most = parts.reduce((largest, part) => (Number.isFinite(part) ? Math.max(largest, Math.abs(part)) : largest), 0);
+    const bytes = Uint8Array.from(parts, (part) => (Number.isFinite(part) ? 128 + (most ? Math.round((127 * part) / most) : 0) : 0));
     const difference = this.plate(node, bytes, 0, most / 127, pixelTable(true, this.context.ground(), 1),
-      head(most ? `A − B ≈, up to ±${plainNumber(most, 3)}` : blur ? `A − B: below ${plainNumber(blur, 2)}` : "A − B: none", `red: larger in A; blue: larger in B; less than ${plainNumber(blur, 2)} is not told apart in maps of 8 bits`));
+      head(most ? `A − B, up to ±${plainNumber(most, 4)}` : "A − B: none", "red: larger in A; blue: larger in B"));
+    difference.exact = (cell) => parts[cell];
     difference.node.dataset.kind = "difference";
     difference.node.dataset.most = String(most);
     return [second, difference];
@@ -147,7 +148,7 @@ export class BesidePanel {
   point() {
     const { state, glass } = this.context;
     const cell = state.node.view === "map" ? state.cell ?? glass.rest : null;
-    for (const { rows, columns, cross, readout, value } of this.figures ?? []) {
+    for (const { rows, columns, cross, readout, value, exact } of this.figures ?? []) {
       if (!cross) continue;
       cross.hidden = !cell;
       if (!cell) continue;
@@ -158,7 +159,7 @@ export class BesidePanel {
       cross.style.inlineSize = `${100 / columns}%`;
       cross.style.blockSize = `${100 / rows}%`;
       cross.classList.toggle("resting", !state.cell);
-      readout.textContent = `≈ ${signedNumber(value(row, column), 3)}`;
+      readout.textContent = exact ? signedNumber(exact(row * columns + column), 5) : `≈ ${signedNumber(value(row, column), 3)}`;
     }
   }
 }

@@ -33,7 +33,8 @@ export class BoxPanel {
     }
     this.count = HITS_SHOWN;
     this.hint = element("p", { class: "dim hint" }, "Drag a box on the photo: which channels look there?");
-    this.node = element("section", { class: "looking", "aria-label": "channels that look at the box" }, this.hint);
+    this.mode = element("button", { type: "button", class: "quiet touch", "aria-pressed": "false", data: { key: "box-mode" }, on: { click: () => this.boxing(!this.frame.node.classList.contains("boxing")) } }, "Draw a box on the photo");
+    this.node = element("section", { class: "looking", "aria-label": "channels that look at the box" }, this.mode, this.hint);
     context.keys.push({ keys: "b", press: "b", text: "a box on the photo; arrows move it, Shift and arrows size it, Delete takes it away", run: () => frame.node.focus() });
     context.state.addEventListener("change", ({ detail }) => {
       if (detail.has("box")) this.ask();
@@ -56,8 +57,15 @@ export class BoxPanel {
     return photo.map((at, axis) => Math.min([rows, columns][axis], Math.max(0, (at - image.offset[axis]) / image.scale[axis])));
   }
 
+  /** A finger on the photo scrolls the page, unless it was said that it is to draw. */
+  boxing(on) {
+    this.frame.node.classList.toggle("boxing", on);
+    this.mode.setAttribute("aria-pressed", String(on));
+  }
+
   pointerdown(event) {
     if (event.button || !this.context.scene.inputSize) return;
+    if (event.pointerType === "touch" && !this.frame.node.classList.contains("boxing")) return;
     this.from = this.place(event);
     this.at = [event.clientX, event.clientY];
     this.frame.node.setPointerCapture(event.pointerId);
@@ -80,6 +88,7 @@ export class BoxPanel {
     if (!this.from) return;
     const box = this.dragged(event);
     this.from = null;
+    this.boxing(false);
     const moved = Math.hypot(event.clientX - this.at[0], event.clientY - this.at[1]);
     if (moved >= LEAST && box.top < box.bottom && box.left < box.right) this.put(box);
     else this.draw(this.box);
@@ -137,7 +146,7 @@ export class BoxPanel {
     this.hits = null;
     this.node.dataset.ready = "";
     if (!box) {
-      fill(this.node, this.hint);
+      fill(this.node, this.mode, this.hint);
       return;
     }
     this.node.classList.add("busy");
@@ -160,6 +169,7 @@ export class BoxPanel {
     const left = this.hits.length - this.count;
     fill(this.node, element("header", {}, element("h2", {}, "Look at the box ", element("span", { class: "dim" }, size)), close),
       this.hits.length ? null : element("p", {}, "No channel has more of its activation in this box than chance would give it."),
+      this.mode,
       element("ol", {}, ...rows),
       left > 0 ? element("button", { type: "button", class: "link", on: { click: () => { this.count = HITS_ASKED; this.fillHits(box); } } }, `${left} more`) : null);
     this.mark();

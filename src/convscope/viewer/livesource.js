@@ -71,6 +71,13 @@ export class LiveSource {
     return this.remembered(path, 20000, async () => (await this.fetched(path)).json());
   }
 
+  /** One channel as the network computed it. @returns {Promise<Float32Array>} row by row */
+  channel(node, channel) {
+    const { rows, columns } = this.manifest.nodes[node];
+    return this.remembered(`channel/${node}/${channel}`, rows * columns * 4, async () =>
+      new Float32Array(await (await this.fetched(`/channel?node=${node}&channel=${channel}`)).arrayBuffer()));
+  }
+
   /** Channels that look at a box of the input, most telling first. */
   async box(box, count) {
     return (await this.posted("/box", { ...box, count })).json();

@@ -12,6 +12,8 @@ const THUMBS = 8;
 const THUMB_SIDE = 56;
 const THUMB_GAP = 6;
 const MOST_LANES = 16;
+/** In rem: a longer one is cut, and told by its title. */
+const WIDEST_SIZE = 7;
 
 /** Module types that say nothing of what they hold. */
 const CONTAINERS = new Set(["Sequential", "ModuleList", "ModuleDict", "BlockList"]);
@@ -60,6 +62,8 @@ export class SpinePanel {
     const pitch = Math.max(4, Math.min(12, 52 / shown));
     this.graphWidth = Math.round(14 + shown * pitch);
     this.node.style.setProperty("--graph", `${this.graphWidth}px`);
+    const longest = Math.max(...this.rows.map(({ type, node }) => (type === "heading" ? 0 : sizeText(node).length)));
+    this.node.style.setProperty("--size", `${Math.min(WIDEST_SIZE, Math.max(4.9, 0.46 * longest)).toFixed(2)}rem`);
     this.elements = this.rows.map((row, index) => this.rowElement(row, lanes.rows[index], pitch));
     fill(this.tree, ...this.elements);
     this.elements.forEach((line) => this.seen.observe(line));
@@ -95,7 +99,7 @@ export class SpinePanel {
     const silent = node.statistics?.silent ?? 0;
     const broken = node.statistics?.not_finite ?? 0;
     line.append(
-      element("span", { class: "size" }, sizeText(node)),
+      element("span", { class: "size", title: sizeText(node) }, sizeText(node)),
       element("span", { class: "strongest" }, node.arrays.strip ? element("canvas", { "aria-hidden": "true" }) : null),
       element("span", { class: broken ? "silent broken" : "silent", title: broken ? counted(broken, "value") + " not finite" : null },
         broken ? "NaN" : silent && node.view === "map" ? String(silent) : ""),
