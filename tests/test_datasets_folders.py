@@ -437,3 +437,16 @@ def test_progress_counts_every_picture_to_the_end(tmp_path):
     load_dataset(tmp_path, on_progress=lambda done, total: calls.append((done, total)))
     assert calls[-1] == (120, 120)
     assert [done for done, _ in calls] == sorted(done for done, _ in calls)
+
+
+def test_one_folder_around_everything_is_seen_through_and_files_beside_it_are_named(tmp_path):
+    files = {f"export/pets/{name}": pixels for name, pixels in pets(5).items()}
+    dataset = load_dataset(write(tmp_path, {**files, "readme.txt": b"x", "export/sheet.png": picture(1)}))
+    assert dataset.classes == ("cat", "dog", "owl")
+    assert _problems(dataset)["outside_classes"].names == ("export/sheet.png", "readme.txt")
+
+
+def test_a_single_class_is_said(tmp_path):
+    write(tmp_path, pets(5, "cat"))
+    (problem,) = load_dataset(tmp_path).problems
+    assert problem.message == "there is one class only, nothing to tell it from: cat"

@@ -17,7 +17,7 @@ def choose_classes(wanted: Sequence[str] | None, known: Sequence[str], name: str
     DatasetError
         ``no_such_class``, with the nearest names.
     UsageError
-        If a class is named twice, or fewer than two are.
+        If a class is named twice.
 
     Examples
     --------

@@ -6,7 +6,6 @@ inside one outer folder, as archives often have them.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -56,9 +55,9 @@ def find_layout(tree: Tree) -> Layout:
     for name in tree.files:
         part, below = _place(name, roots)
         class_, slash, _ = below.partition("/")
-        if part is None:
-            continue
-        if not slash:
+        if part is None and "/" in name[len(base) :] and name.startswith(base):
+            continue  # in a folder beside the parts, which was said
+        if part is None or not slash:
             outside.append(printable(name))
         elif _is_picture(tree, name):
             files[part].append((name, class_))
@@ -109,27 +108,26 @@ def _settle(
 
 
 def _outer_folder(tree: Tree) -> str:
-    """The one folder that everything lies in, with a slash, if it is not a class or a part itself."""
+    """The one folder that all class folders lie in, with a slash, if it is not a class or a part itself."""
     base = ""
     while True:
-        tops = {name[len(base) :].partition("/")[0] for name in tree.files if name.startswith(base)}
-        tops |= {
-            name[len(base) :].partition("/")[0]
-            for name in tree.folders
-            if name.startswith(base) and len(name) > len(base)
-        }
+        tops = _folders_in(tree, base)
         if len(tops) != 1:
             return base
-        deeper = f"{base}{tops.pop()}/"
-        inner = {n[len(deeper) :].partition("/")[0] for n in tree.folders if n.startswith(deeper)} - {""}
-        if not inner or deeper[len(base) : -1].lower() in TRAIN:
+        only = tops.pop()
+        if not _folders_in(tree, f"{base}{only}/") or only.lower() in TRAIN:
             return base
-        base = deeper
+        base = f"{base}{only}/"
+
+
+def _folders_in(tree: Tree, base: str) -> set[str]:
+    """Names of the folders directly in ``base``."""
+    return {name[len(base) :].partition("/")[0] for name in tree.folders if name.startswith(base)} - {""}
 
 
 def _parts(tree: Tree, base: str, problems: list[Problem]) -> dict[str, str]:
     """The folder of each part: one ``train`` for everything, or ``train`` and ``test`` as they lie there."""
-    tops = {n[len(base) :] for n in tree.folders if n.startswith(base) and "/" not in n[len(base) :]} - {""}
+    tops = _folders_in(tree, base)
     lower = {name.lower(): name for name in tops}
     train = next((lower[name] for name in TRAIN if name in lower), None)
     tests = [lower[name] for name in TEST if name in lower]
@@ -153,10 +151,7 @@ def _place(name: str, roots: dict[str, str]) -> tuple[str | None, str]:
 
 
 def _class_folders(tree: Tree, roots: dict[str, str]) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = defaultdict(set)
-    for part, root in roots.items():
-        found[part] = {n[len(root) :].partition("/")[0] for n in tree.folders if n.startswith(root)} - {""}
-    return found
+    return {part: _folders_in(tree, root) for part, root in roots.items()}
 
 
 def _is_picture(tree: Tree, name: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 from convscope.data.names import printable
 from convscope.datasets.dataset import Dataset
+from convscope.datasets.problems import Problem
 from convscope.datasets.settings import MEMORY, Progress, Settings, _silent
 from convscope.errors import DatasetError, UsageError, nearest
 
@@ -88,9 +89,17 @@ def _guarded(dataset: Dataset) -> Dataset:
     """``dataset``, once pictures in both parts are dealt with: left out of a part made here, else said.
 
     Only where pictures are in memory; reading a large folder whole to begin with would take too long.
+    A single class is said as well.
     """
     from convscope.datasets.copies import copies_problem, digests, find_copies, without_copies
 
+    if len(dataset.classes) == 1:
+        alone = Problem(
+            "one_class",
+            f"there is one class only, nothing to tell it from: {dataset.classes[0]}",
+            dataset.classes,
+        )
+        dataset = replace(dataset, found=(*dataset.found, alone))
     train, test = dataset.train, dataset.test
     train_images, test_images = train.images, test.images
     if train_images is None or test_images is None:
