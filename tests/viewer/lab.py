@@ -56,7 +56,7 @@ class Lab:
                 env={**os.environ, **told},
                 cwd=root,
             )
-        until = time.monotonic() + 60
+        until = time.monotonic() + 120
         while (found := re.search(r"(http://127\.0\.0\.1:\d+)/lab", self.log.read_text())) is None:
             assert self.process.poll() is None, self.log.read_text()
             assert time.monotonic() < until, f"JupyterLab does not start: {self.log.read_text()}"
@@ -82,7 +82,7 @@ class LabPage(LivePage):
         self.until("return jupyterapp.shell.currentWidget.sessionContext.session?.kernel?.status === 'idle'")
         self.driver.execute_script("jupyterapp.commands.execute('notebook:run-all-cells')")
 
-    def until(self, script: str, seconds: float = 90) -> Any:
+    def until(self, script: str, seconds: float = 150) -> Any:
         """Wait until a script gives something true; that."""
         end = time.monotonic() + seconds
         while not (found := self.driver.execute_script(script)):
