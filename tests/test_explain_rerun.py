@@ -204,7 +204,7 @@ def test_edits_of_different_channels_commute_and_one_by_one_is_all_at_once(data:
         lambda node, channel, factor: Edit(node, (channel,), factor),
         st.integers(1, 7), st.integers(0, 5), st.sampled_from([0.0, 0.5, -2.0, 4.0]),
     )  # fmt: skip
-    edits = data.draw(st.lists(one, min_size=1, max_size=4))
+    edits = data.draw(st.lists(one, min_size=1, max_size=4, unique_by=lambda e: (e.node, e.channels)))
     forward, backward = rerun(trace, edits), rerun(trace, edits[::-1])
     stepwise: convscope.Trace = trace
     for edit in edits:

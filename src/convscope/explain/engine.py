@@ -8,7 +8,7 @@ into a recorded value, nor into the model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -192,7 +192,7 @@ class Engine:
         written = event.plan.overwrites(args, kwargs)
         return bool(written) and all(id(t) not in self._parameter_ids for t in written)
 
-    def _check_memory(self, event: Event, pre: list[Slot]) -> None:
+    def _check_memory(self, event: Event, pre: Sequence[Slot]) -> None:
         """An edited value lies in memory of its own, so writes through it end at what is made of it."""
         written = next(slots_of(event), None)
         sharing = [slot for slot in (written, *pre) if slot is not None and slot.event is not None]

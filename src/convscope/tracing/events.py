@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
@@ -69,7 +70,7 @@ class Event:
     """
 
     __slots__ = (
-        "args", "call", "caller", "extra", "function", "index", "kind", "kwargs", "module", "name",
+        "args", "extra", "function", "index", "kind", "kwargs", "module", "name",
         "outputs", "path", "plan", "seconds", "values",
     )  # fmt: skip
 
@@ -79,15 +80,14 @@ class Event:
         self.plan = plan
         self.kind = plan.kind
         self.path = path
-        self.caller = caller
-        self.call = caller.name if caller is not None else ""
+        # Not the call itself: it holds the events of its outputs, and a circle would outlive the trace.
         self.module: Any = caller.module if caller is not None else None
         self.function: Any = None
         self.args: tuple[Any, ...] = ()
         self.kwargs: dict[str, Any] = {}
         self.outputs: list[tuple[tuple[int, ...], Any]] = []
         self.values: list[Kept | Derived | None] = []
-        self.extra: list[Slot] = []
+        self.extra: Sequence[Slot] = ()
         self.seconds = 0.0
 
 

@@ -11,6 +11,7 @@ import random
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterator
+from functools import cache
 from operator import is_, itemgetter
 from types import TracebackType
 from typing import Any
@@ -59,8 +60,21 @@ _SETTINGS = frozenset(
     in_features out_features""".split()
 )
 _hooks_of = itemgetter(*_HOOK_KEYS)
+_tables_of = itemgetter(*_TABLES)
 _Table = dict[str, Any]
+_EMPTY: _Table = {}
 _Content = list[tuple[Any, Any]]
+
+
+def has_hooks(module: nn.Module) -> bool:
+    """Whether anybody has hooks on a module, of whichever kind."""
+    return any(_hooks_of(module.__dict__))
+
+
+@cache
+def _telling(keys: tuple[str, ...]) -> tuple[str, ...]:
+    """Which of a module's attributes may be something that can be changed in place."""
+    return tuple(k for k in keys if k not in _OWN_KEYS and k not in _SETTINGS)
 
 
 class ModelGuard:
@@ -69,7 +83,7 @@ class ModelGuard:
     ``tensors`` names every parameter and buffer by its ``id``. Large parameters are copied
     only when something is about to write into one: the recorder calls :meth:`before_write`.
     Buffers and vectors are small and copied at the start, so that they are given back even
-    after a write nobody announced.
+    after a write nobody announced. ``overwritten`` has the values, by ``id``, of what the pass wrote into.
     """
 
     def __init__(self, model: nn.Module, *, training: bool = False) -> None:
@@ -78,7 +92,7 @@ class ModelGuard:
         self.modules: list[tuple[str, nn.Module]] = []
         self.tensors: dict[int, str] = {}
         self.copies = Copies([])
-        self._written: dict[int, Tensor] = {}
+        self.overwritten: dict[int, Tensor] = {}
         self._storages: dict[int, list[Tensor]] | None = None
         self._owned: set[int] | None = None
 
@@ -92,19 +106,21 @@ class ModelGuard:
         self._random = _random_state()
         small: list[Tensor] = []
         names: list[str] = []
+        known = self.tensors
         for path, module in self.modules:
             attributes = module.__dict__
-            tables = [(table, table.copy()) for name in _TABLES if (table := attributes[name])]
+            tables = [(table, table.copy() if table else _EMPTY) for table in _tables_of(attributes)]
             self._before.append((module, attributes.copy(), tables))
             prefix = f"{path}." if path else ""
-            for key, tensor in module._parameters.items():
-                if self._add(prefix + key, tensor) and tensor is not None and tensor.ndim <= 1:
-                    small.append(tensor)
-                    names.append(prefix + key)
-            for key, buffer in module._buffers.items():
-                if self._add(prefix + key, buffer) and buffer is not None:
-                    small.append(buffer)
-                    names.append(prefix + key)
+            for table in (attributes["_parameters"], attributes["_buffers"]):
+                for key, tensor in table.items():
+                    if tensor is None or id(tensor) in known:
+                        continue
+                    name = known[id(tensor)] = prefix + key
+                    self._versions.append((tensor, tensor._version, tensor.requires_grad))
+                    if tensor.ndim <= 1 or table is attributes["_buffers"]:
+                        small.append(tensor)
+                        names.append(name)
             self._note_contents(attributes)
         with torch.no_grad():
             self.copies = Copies(small, names)
@@ -115,16 +131,9 @@ class ModelGuard:
                     module.training = False
         return self
 
-    def _add(self, name: str, tensor: Tensor | None) -> bool:
-        if tensor is None or id(tensor) in self.tensors:
-            return False
-        self.tensors[id(tensor)] = name
-        self._versions.append((tensor, tensor._version, tensor.requires_grad))
-        return True
-
     def _note_contents(self, attributes: _Table) -> None:
         """Copies of a module's own lists, dicts and sets, its hooks, and its loose tensors."""
-        for key in attributes.keys() - _OWN_KEYS - _SETTINGS:
+        for key in _telling(tuple(attributes)):
             value = attributes[key]
             kind = type(value)
             if kind in _PLAIN:
@@ -140,7 +149,7 @@ class ModelGuard:
 
     def written(self) -> frozenset[str]:
         """Names of the parameters and buffers whose memory the pass wrote into."""
-        return frozenset(self.tensors[key] for key in self._written)
+        return frozenset(self.tensors[key] for key in self.overwritten)
 
     def owned(self) -> set[int]:
         """Where the memory begins of every tensor the model held before the pass."""
@@ -161,7 +170,7 @@ class ModelGuard:
         """Whether ``copies`` holds the values a parameter or buffer has had all along until now."""
         if not self.copies.has_name(name):
             return False
-        return not self._written or all(self.tensors[key] != name for key in self._written)
+        return not self.overwritten or all(self.tensors[key] != name for key in self.overwritten)
 
     def _by_storage(self) -> dict[int, list[Tensor]]:
         if self._storages is None:
@@ -174,9 +183,9 @@ class ModelGuard:
     def before_write(self, storage: int) -> None:
         """Keep the values of the parameters and buffers that live in ``storage``."""
         for tensor in self._by_storage().get(storage, ()):
-            if id(tensor) in self._written:
+            if id(tensor) in self.overwritten:
                 continue
-            self._written[id(tensor)] = (
+            self.overwritten[id(tensor)] = (
                 self.copies.get(tensor) if tensor in self.copies else tensor.detach().clone()
             )
 
@@ -185,32 +194,27 @@ class ModelGuard:
     ) -> None:
         for tensor, version, wanted in self._versions:
             # Batch norm moves its running statistics without counting it as a write.
-            if self.training or tensor._version != version or id(tensor) in self._written:
+            if self.training or tensor._version != version or id(tensor) in self.overwritten:
                 self._give_back(tensor)
             if tensor.requires_grad is not wanted:
                 tensor.requires_grad_(wanted)
         for module, attributes, tables in self._before:
-            for table, before in tables:
-                if not _identical(table, before):
-                    table.clear()
-                    table.update(before)
             now = module.__dict__
             if not _identical(now, attributes):
                 now.clear()
                 now.update(attributes)
+            for table, before in tables:
+                if not _identical(table, before):
+                    table.clear()
+                    table.update(before)
             if any(_hooks_of(now)):
                 self._forget_new_hooks(now)
-            if len(tables) < len(_TABLES):
-                known = {id(table) for table, _ in tables}
-                for name in _TABLES:
-                    if now[name] and id(now[name]) not in known:
-                        now[name].clear()
         for container, content in self._contents:
             _refill(container, content)
         _restore_random_state(self._random)
 
     def _give_back(self, tensor: Tensor) -> None:
-        original = self._written.get(id(tensor))
+        original = self.overwritten.get(id(tensor))
         if original is None and tensor in self.copies:
             original = self.copies.get(tensor)
         if original is not None:
@@ -225,7 +229,7 @@ class ModelGuard:
 
 
 def _identical(now: _Table, before: _Table) -> bool:
-    return len(now) == len(before) and all(map(is_, now.values(), before.values()))
+    return len(now) == len(before) and (not now or all(map(is_, now.values(), before.values())))
 
 
 def _refill(container: Any, content: Any) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+
+from convscope.tracing.derive import Derived
+from convscope.tracing.events import Call, Event
 
 
 class Labels:
@@ -46,3 +49,55 @@ class Labels:
             label = f"{name}_{number}"
         self._used.add(label)
         return label
+
+
+def name_output(call: Call) -> None:
+    """The op that gave a leaf module's output goes by the module's name."""
+    event = call.outputs[0][0]
+    if call.leaf and call.name and call.first <= event.index < call.last and event.kind != "replace":
+        event.name = call.name
+
+
+class Records:
+    """Events and calls of one pass, named in the order they happened.
+
+    Where nobody chose by name during the pass (``labels`` given), that waits until someone looks.
+    """
+
+    def __init__(self, events: Sequence[Event], calls: Sequence[Call], labels: Labels | None) -> None:
+        self._events = events
+        self._calls = calls
+        self._labels = labels
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """Every torch function call, in order."""
+        self._name_all()
+        return self._events
+
+    @property
+    def calls(self) -> Sequence[Call]:
+        """Every module call, in the order they began."""
+        self._name_all()
+        return self._calls
+
+    def _name_all(self) -> None:
+        labels, self._labels = self._labels, None
+        if labels is None:
+            return
+        began: dict[int, list[Call]] = {}
+        for call in self._calls:
+            began.setdefault(call.first, []).append(call)
+        for index in range(len(self._events) + 1):
+            for call in began.get(index, ()):
+                call.name, call.number = labels.call(call.path)
+            event = self._events[index] if index < len(self._events) else None
+            if event is not None and not event.name:
+                event.name = labels.op(f"{event.path}.{event.kind}" if event.path else event.kind)
+        for call in self._calls:
+            if call.outputs:
+                name_output(call)
+        for event in self._events:
+            for value in event.values:
+                if isinstance(value, Derived):
+                    value.name = event.name

@@ -18,6 +18,7 @@ from convscope.errors import ConvscopeError, ForwardError
 from convscope.tracing.changes import Mark, mark
 from convscope.tracing.events import Call, Event
 from convscope.tracing.guard import ModelGuard
+from convscope.tracing.labels import Records
 from convscope.tracing.observers import Observer
 from convscope.tracing.plan import tensors_in
 from convscope.tracing.recorder import Recorder, StopForward, eager
@@ -44,8 +45,7 @@ class Recording:
     """
 
     output: Any
-    events: Sequence[Event]
-    calls: Sequence[Call]
+    records: Records
     stopped: bool
     seconds: float
     stale: int
@@ -53,6 +53,16 @@ class Recording:
     reads: frozenset[tuple[int, int]] = frozenset()
     loose: tuple[int, ...] = ()
     overwritten: frozenset[str] = frozenset()
+
+    @property
+    def events(self) -> Sequence[Event]:
+        """Every torch function call, in order."""
+        return self.records.events
+
+    @property
+    def calls(self) -> Sequence[Call]:
+        """Every module call, in the order they began."""
+        return self.records.calls
 
 
 def record(
@@ -109,7 +119,6 @@ def record(
         except (Exception, SystemExit) as error:
             raise _forward_error(recorder, error) from error
         seconds = perf_counter() - began
-        recorder.name_all()
         stale = recorder.memory.stale()
         recorder.memory.let_go(tensors_in(output))
         for observer in observers:
@@ -117,14 +126,13 @@ def record(
     marks = {name: mark(tensor) for name, tensor in guard.all_named()}
     return Recording(
         output,
-        recorder.events,
-        recorder.calls,
+        recorder.records(),
         stopped,
         seconds,
         stale,
         marks,
         reads=frozenset(recorder.reads),
-        loose=tuple(recorder.loose),
+        loose=tuple(recorder.sources.loose),
         overwritten=guard.written(),
     )
 
@@ -158,10 +166,10 @@ def _input_names(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[tuple
 
 
 def _forward_error(recorder: Recorder, error: BaseException) -> ForwardError:
-    recorder.name_all()
+    events = recorder.records().events
     where = recorder.failed_in or "the model"
-    ops = [e for e in recorder.events if e.kind != "input"]
-    inputs = ", ".join("×".join(map(str, e.outputs[0][0])) for e in recorder.events if e.kind == "input")
+    ops = [e for e in events if e.kind != "input"]
+    inputs = ", ".join("×".join(map(str, e.outputs[0][0])) for e in events if e.kind == "input")
     text = " ".join(str(error).split()) or "without a message"
     if isinstance(error, SystemExit):
         text = f"the model called sys.exit({error.code!r})"

@@ -14,30 +14,27 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from threading import get_ident
 from time import perf_counter
-from typing import Any, cast
-from weakref import ref
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.overrides import TorchFunctionMode
 
 from convscope.errors import TraceError
-from convscope.tracing.derive import Derived, derive
-from convscope.tracing.events import Call, Event, Kept, Slot
+from convscope.tracing.derive import derive
+from convscope.tracing.events import Call, Event, Slot
 from convscope.tracing.guard import ModelGuard
-from convscope.tracing.labels import Labels
-from convscope.tracing.memory import Memory, layout_of, overlap, storage_of
+from convscope.tracing.labels import Labels, Records, name_output
+from convscope.tracing.leaves import is_plain, others_watch, watch_plain
+from convscope.tracing.memory import Memory, storage_of
 from convscope.tracing.observers import Keep, Observer
 from convscope.tracing.plan import KEEP_IF_UNCHANGED, Plan, make_plan, tensors_in
+from convscope.tracing.sources import Sources
 
 # With a mode active these would take another path through the code than they take unwatched
 # (`has_torch_function` rules their fused kernel out), so they are run unwatched, as one op.
 _OPAQUE = (nn.MultiheadAttention, nn.TransformerEncoderLayer, nn.TransformerEncoder)
-# A living tensor, the event and output it comes from, and how arguments refer to it.
-_Source = tuple[ref[Tensor], Event, int, Slot]
 _plans: dict[Any, Plan] = {}
-_NUMBERS = frozenset({int, float, bool, str, type(None)})
 
 
 class StopForward(BaseException):
@@ -63,36 +60,37 @@ class Recorder(TorchFunctionMode):
         self.events: list[Event] = []
         self.calls: list[Call] = []
         self._stack: list[Call] = []
-        self._sources: dict[int, _Source] = {}
-        self._living: dict[int, list[int]] = {}
+        self.sources = Sources(guard, self.memory, self.events, self._appear)
         self._paths = {id(m): path for path, m in guard.modules}
         self._labels = Labels(self._paths.values())
-        self._parameters = guard.tensors
-        self._thread = get_ident()
+        self.thread = get_ident()
         self._handles: list[Any] = []
-        self._hooked: set[int] = set()
+        self._plain: list[nn.Module] = []
         self._opaque: set[int] = set()
-        self._parameter_slots: dict[int, Slot] = {}
         self.failed_in = ""
         self.reads: set[tuple[int, int]] = set()
-        self.loose: list[int] = []
 
     # -- around the pass ---------------------------------------------------------------
 
     def __enter__(self) -> Recorder:
-        # Global hooks run before a module's own, which may still change its output: there
-        # only a hook of the module itself, registered last, sees what the module returns.
-        self._handles.append(register_module_forward_pre_hook(self._before_module))
-        self._handles.append(register_module_forward_hook(self._after_unhooked, always_call=True))
-        for _, module in self.guard.modules:
+        # Hooks of the modules themselves, registered last, see what a module really returns:
+        # global ones run before a module's own, which may still change its output.
+        quick = (self._only_keep or not self.observers) and not others_watch()
+        opaque: str | None = None
+        for path, module in self.guard.modules:
+            inside = opaque is not None and path.startswith(opaque)
+            if quick and not inside and is_plain(module):
+                watch_plain(self, path, module)
+                self._plain.append(module)
+                continue
+            self._handles.append(module.register_forward_pre_hook(self.before_module))
             if isinstance(module, _OPAQUE):
                 handle = module.register_forward_hook(self._after_opaque, always_call=True, with_kwargs=True)
-                self._handles.append(handle)
-                self._hooked.add(id(module))
                 self._opaque.add(id(module))
-            elif module._forward_hooks:
-                self._handles.append(module.register_forward_hook(self._after_module, always_call=True))
-                self._hooked.add(id(module))
+                opaque = opaque if inside else f"{path}." if path else ""
+            else:
+                handle = module.register_forward_hook(self._after_known, always_call=True)
+            self._handles.append(handle)
         super().__enter__()
         return self
 
@@ -102,6 +100,9 @@ class Recorder(TorchFunctionMode):
             self._leave_opaque(self._stack.pop())
         for handle in self._handles:
             handle.remove()
+        for module in self._plain:
+            module.__dict__.pop("forward", None)
+        self.sources.forget()
 
     def add_input(self, name: str, tensor: Tensor) -> None:
         """Record a tensor handed to the model as an op of kind ``input``."""
@@ -111,9 +112,10 @@ class Recorder(TorchFunctionMode):
 
     # -- module calls ------------------------------------------------------------------
 
-    def _before_module(self, module: nn.Module, args: Any) -> None:
+    def before_module(self, module: nn.Module, args: Any) -> None:
+        """Note that a module is called."""
         path = self._paths.get(id(module))
-        if path is None or get_ident() != self._thread:
+        if path is None or get_ident() != self.thread:
             return
         name, number = self._labels.call(path) if self._named else (path, 0)
         call = Call(name, path, number, module, len(self.events), leaf=not module._modules)
@@ -124,15 +126,15 @@ class Recorder(TorchFunctionMode):
             call.opaque.__enter__()
 
     def _after_opaque(self, module: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> Any:
-        if get_ident() != self._thread:
+        if get_ident() != self.thread:
             return None
         call = self._stack[-1] if self._stack else None
         if call is not None and call.module is module and self._leave_opaque(call) and output is not None:
             with torch._C.DisableTorchFunction():
                 event = self._new_event(Plan(_snake(type(module).__name__)))
-                event.args, event.kwargs = self._slots(args), {k: self._slot(v) for k, v in kwargs.items()}
+                event.args, event.kwargs = self.sources.slots(args), self.sources.named_slots(kwargs)
                 self._finish(event, list(tensors_in(output)))
-        return self._after_module(module, args, output)
+        return self.after_module(module, args, output)
 
     @staticmethod
     def _leave_opaque(call: Call) -> bool:
@@ -142,31 +144,29 @@ class Recorder(TorchFunctionMode):
         call.opaque = None
         return True
 
-    def _after_unhooked(self, module: nn.Module, args: Any, output: Any) -> Any:
-        if id(module) not in self._paths or id(module) in self._hooked:
-            return None
+    def _after_known(self, module: nn.Module, args: Any, output: Any) -> Any:
         stack = self._stack
-        found = self._sources.get(id(output))
-        plain = found is not None and found[0]() is output and not self._watching_calls and not self._stoppers
-        if (
-            plain
-            and found is not None
-            and stack
-            and stack[-1].module is module
-            and get_ident() == self._thread
-        ):
-            # What nearly every call comes to, in few steps: one tensor, known, and nobody to ask.
+        if output is None and stack and stack[-1].module is module and get_ident() == self.thread:
+            # The forward raised, perhaps for want of stack: nothing here may need more of it.
             call = stack.pop()
             call.last = len(self.events)
-            call.outputs.append((found[1], found[2]))
-            if self._named:
-                self._name_output(call)
-            self.failed_in = ""
+            self.failed_in = self.failed_in or f"`{call.name or type(module).__name__}`"
             return None
-        return self._after_module(module, args, output)
+        source = self.sources.of(output) if not self._watching_calls and not self._stoppers else None
+        if source is None or not stack or stack[-1].module is not module or get_ident() != self.thread:
+            return self.after_module(module, args, output)
+        # What nearly every call comes to, in few steps: one tensor, known, and nobody to ask.
+        call = stack.pop()
+        call.last = len(self.events)
+        call.outputs.append(source)
+        if self._named:
+            name_output(call)
+        self.failed_in = ""
+        return None
 
-    def _after_module(self, module: nn.Module, args: Any, output: Any) -> Any:
-        if get_ident() != self._thread:
+    def after_module(self, module: nn.Module, args: Any, output: Any) -> Any:
+        """Note what a module returned (``None`` if it raised), and return what shall replace it."""
+        if get_ident() != self.thread:
             return None
         while self._stack and self._stack[-1].module is not module:
             self._leave_opaque(self._stack.pop())
@@ -184,7 +184,7 @@ class Recorder(TorchFunctionMode):
         tensors = [output] if isinstance(output, Tensor) else list(tensors_in(output))
         replaced: Tensor | None = None
         for number, tensor in enumerate(tensors):
-            source = self._source(tensor)
+            source = self.sources.of(tensor)
             if source is None:
                 event = self._new_event(Plan("unseen"), name=None)
                 self._finish(event, [tensor])
@@ -201,19 +201,12 @@ class Recorder(TorchFunctionMode):
                             hint="Replace the value of an op inside it instead.",
                         )
                     tensor = replaced = self._replaced(call.name, tensor, change, source)
-                    call.outputs[number] = source = self._source(tensor) or source
+                    call.outputs[number] = source = self.sources.of(tensor) or source
                     call.last = len(self.events)
         if call.outputs and self._named:
-            self._name_output(call)
+            name_output(call)
         self._stop_if_done()
         return replaced
-
-    @staticmethod
-    def _name_output(call: Call) -> None:
-        """The op that gave a leaf module's output goes by the module's name."""
-        event = call.outputs[0][0]
-        if call.leaf and call.name and call.first <= event.index < call.last and event.kind != "replace":
-            event.name = call.name
 
     # -- torch functions -----------------------------------------------------------------
 
@@ -230,8 +223,8 @@ class Recorder(TorchFunctionMode):
             if plan.leaky and args and isinstance(args[0], Tensor):
                 self.memory.leak(args[0])
             return function(*args, **kwargs)
-        slots = self._slots(args)
-        keyword_slots = {k: self._slot(v) for k, v in kwargs.items()} if kwargs else kwargs
+        slots = self.sources.slots(args)
+        keyword_slots = self.sources.named_slots(kwargs) if kwargs else kwargs
         written = plan.overwrites(args, kwargs) if plan.overwrites is not None else ()
         if written:
             self.memory.before_write(written)
@@ -247,14 +240,14 @@ class Recorder(TorchFunctionMode):
             event.function, event.args, event.kwargs, event.seconds = function, slots, keyword_slots, seconds
             if self._only_keep:
                 event.outputs.append((result.shape, result.dtype))
-                self._set_source(result, event, 0)
+                self.sources.put(result, event, 0)
                 self.keep_op(event, 0, result)
                 return result
             outputs = [result]
         else:
             outputs = [result] if single else list(tensors_in(result))
             for tensor in written:
-                if id(tensor) not in self._parameters and not any(tensor is t for t in outputs):
+                if id(tensor) not in self.guard.tensors and not any(tensor is t for t in outputs):
                     outputs.append(tensor)
             if not outputs:
                 self._note_reads((*args, *kwargs.values()))
@@ -264,8 +257,7 @@ class Recorder(TorchFunctionMode):
             event = self._new_event(plan)
             event.function, event.args, event.kwargs, event.seconds = function, slots, keyword_slots, seconds
             for tensor in written:
-                if len(self._living.get(storage_of(tensor), ())) > 1:
-                    outputs += self._also_written(tensor, event, outputs)
+                outputs += self.sources.also_written(tensor, event, outputs)
         changed = self._finish(event, outputs)
         self._stop_if_done()
         if changed is None:
@@ -273,7 +265,7 @@ class Recorder(TorchFunctionMode):
         if written and outputs[0] is written[0]:
             self.memory.before_write(written)
             written[0].copy_(changed)
-            self._set_source(written[0], self.events[-1], 0)
+            self.sources.put(written[0], self.events[-1], 0)
             return result
         if not isinstance(result, Tensor):
             raise TraceError(
@@ -287,7 +279,7 @@ class Recorder(TorchFunctionMode):
         changed: Tensor | None = None
         for number, tensor in enumerate(tensors):
             event.outputs.append((tensor.shape, tensor.dtype))
-            self._set_source(tensor, event, number)
+            self.sources.put(tensor, event, number)
             for observer in self.observers:
                 change = observer.on_op(event, number, tensor)
                 if change is not None:
@@ -302,11 +294,21 @@ class Recorder(TorchFunctionMode):
         event.args = (Slot(tuple(old.shape), source[0], source[1]),)
         event.outputs.append((tuple(new.shape), new.dtype))
         new = new.to(old.dtype) if new is not old else new.clone()
-        self._set_source(new, event, 0)
+        self.sources.put(new, event, 0)
         for observer in self.observers:
             if observer.on_op(event, 0, new) is not None:
                 raise TraceError(f"`{name}` is replaced twice", hint="Give one replacement for each name.")
         return new
+
+    def put(self, event: Event, result: Tensor, *, written: bool) -> None:
+        """Note the one output of a plain layer, ``written`` in place or not."""
+        outputs = [result, *self.sources.also_written(result, event, [result])] if written else [result]
+        if self._only_keep and len(outputs) == 1:
+            event.outputs.append((result.shape, result.dtype))
+            self.sources.put(result, event, 0)
+            self.keep_op(event, 0, result)
+        else:
+            self._finish(event, outputs)
 
     # -- keeping values --------------------------------------------------------------------
 
@@ -319,21 +321,6 @@ class Recorder(TorchFunctionMode):
                 return
         self.memory.keep(event.values, output, tensor)
 
-    def _also_written(self, tensor: Tensor, event: Event, outputs: Sequence[Tensor]) -> list[Tensor]:
-        """Other living tensors in the memory that ``event`` wrote through ``tensor``: they changed too."""
-        found: list[Tensor] = []
-        storage = storage_of(tensor)
-        for key in self._living.get(storage, ()):
-            live, source, number, _ = self._sources[key]
-            other = live()
-            if other is None or other is tensor or storage_of(other) != storage or not overlap(other, tensor):
-                continue
-            if not any(other is o for o in outputs):
-                layouts = (layout_of(tensor), layout_of(other))
-                event.extra.append(Slot(other.shape, source, number, layouts=layouts))
-                found.append(other)
-        return found
-
     # -- names and sources -----------------------------------------------------------------
 
     def _new_event(self, plan: Plan, name: str | None = None) -> Event:
@@ -345,91 +332,21 @@ class Recorder(TorchFunctionMode):
         self.events.append(event)
         return event
 
-    def name_all(self) -> None:
-        """Give names in the order things happened, where that could wait until after the pass."""
-        if not self._named:
-            self._named = True
-            began: dict[int, list[Call]] = {}
-            for call in self.calls:
-                began.setdefault(call.first, []).append(call)
-            for index in range(len(self.events) + 1):
-                for call in began.get(index, ()):
-                    call.name, call.number = self._labels.call(call.path)
-                event = self.events[index] if index < len(self.events) else None
-                if event is not None and not event.name:
-                    event.name = self._labels.op(f"{event.path}.{event.kind}" if event.path else event.kind)
-            for call in self.calls:
-                if call.outputs:
-                    self._name_output(call)
-        for event in self.events:
-            # Calls hold their outputs' events: a circle would outlive the trace.
-            event.call = event.caller.name if event.caller is not None else event.call
-            event.caller = None
-            for value in event.values:
-                if isinstance(value, Derived):
-                    value.name = event.name
+    def _appear(self, tensor: Tensor, before: Slot) -> None:
+        """Record that a tensor is not what it was, by no function that could be seen."""
+        event = self._new_event(Plan("unseen"))
+        event.args = (before,)
+        self._finish(event, [tensor])
 
-    def _set_source(self, tensor: Tensor, event: Event, number: int) -> None:
-        self._sources[id(tensor)] = (ref(tensor), event, number, Slot(tensor.shape, event, number))
-        storage = storage_of(tensor)
-        living = self._living.get(storage)
-        if living is None:
-            self._living[storage] = [id(tensor)]
-        elif id(tensor) not in living:
-            living.append(id(tensor))
-
-    def _source(self, tensor: Tensor) -> tuple[Event, int] | None:
-        found = self._sources.get(id(tensor))
-        return (found[1], found[2]) if found is not None and found[0]() is tensor else None
-
-    def _slots(self, args: Sequence[Any]) -> tuple[Any, ...]:
-        return tuple([a if type(a) in _NUMBERS else self._slot(a) for a in args])
-
-    def _slot(self, value: Any) -> Any:
-        if isinstance(value, Tensor):
-            found = self._sources.get(id(value))
-            if found is not None and found[0]() is value:
-                leaked = self.memory.leaked
-                if value.shape != found[3].shape or (leaked and storage_of(value) in leaked):
-                    found = self._reread(value, found)
-                return found[3]
-            slot = self._parameter_slots.get(id(value))
-            if slot is not None:
-                return slot
-            parameter = self._parameters.get(id(value))
-            if parameter is not None:
-                slot = self._parameter_slots[id(value)] = Slot(value.shape, parameter=parameter)
-                return slot
-            kept: list[Kept | Derived | None] = []
-            self.memory.keep(kept, 0, value)
-            self.memory.foreign.add(storage_of(value))
-            if storage_of(value) not in self.guard.owned():
-                self.loose.append(len(self.events))
-            return Slot(value.shape, constant=cast(Kept, kept[0]))
-        if isinstance(value, list):  # indexing tells a list from a tuple
-            return [self._slot(v) for v in value]
-        if isinstance(value, tuple):
-            return tuple([self._slot(v) for v in value])
-        if isinstance(value, dict):
-            return {k: self._slot(v) for k, v in value.items()}
-        return value
+    def records(self) -> Records:
+        """What was written down."""
+        return Records(self.events, self.calls, None if self._named else self._labels)
 
     def _note_reads(self, values: Sequence[Any]) -> None:
         for tensor in tensors_in(values):
-            source = self._source(tensor)
+            source = self.sources.of(tensor)
             if source is not None:
                 self.reads.add((source[0].index, source[1]))
-
-    def _reread(self, tensor: Tensor, source: _Source) -> _Source:
-        """Source of a tensor that was written from outside torch, or given other memory (``set_``)."""
-        _, event, number, _ = source
-        kept = event.values[number] if number < len(event.values) else None
-        shape = event.outputs[number][0]
-        if shape != tensor.shape or (kept is not None and not torch.equal(kept.tensor, tensor)):
-            unseen = self._new_event(Plan("unseen"))
-            unseen.args = (Slot(shape, event, number),)
-            self._finish(unseen, [tensor])
-        return self._sources[id(tensor)]
 
     def _stop_if_done(self) -> None:
         for observer in self._stoppers:
