@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shlex
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -129,6 +131,22 @@ def run(
     device: Annotated[
         str, typer.Option("--device", metavar="WHICH", help="`auto`, `cpu`, `cuda`, `cuda:1`, `mps`.")
     ] = "auto",
+    processes: Annotated[
+        int,
+        typer.Option(
+            "--processes",
+            "-p",
+            min=1,
+            metavar="N",
+            help="Train in N processes, one a GPU, each with a batch of its own (extra `processes`).",
+        ),
+    ] = 1,
+    nodes: Annotated[
+        int,
+        typer.Option(
+            "--nodes", min=1, metavar="N", help="On N machines, started on each as Lightning Fabric says."
+        ),
+    ] = 1,
     size: Annotated[
         int | None,
         typer.Option(
@@ -181,6 +199,7 @@ def run(
     from convscope.training import train
     from convscope.training.plan import Wish
     from convscope.training.session import DEFAULT_DATA, DEFAULT_MODEL
+    from convscope.training.together import is_helper
 
     if resume and run_ is None:
         run_ = _latest()
@@ -196,6 +215,9 @@ def run(
         unfreeze=unfreeze,
     )
     chosen = _changed(wish, typed, resume)
+    if is_helper() and not os.environ.get("CONVSCOPE_DEBUG"):
+        # The first process says what goes wrong; the others would say it again.
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the process ends
     with shown_progress() as progress:
         done = train(
             transfer or model,
@@ -211,6 +233,8 @@ def run(
             weights=weights,
             threads=threads,
             device=device,
+            processes=processes,
+            nodes=nodes,
             resume=resume,
             checkpoint_seconds=checkpoint,
             tensorboard=tensorboard,
@@ -218,7 +242,8 @@ def run(
             on_read=progress.read,
             on_note=progress.note,
         )
-    _report(done, json)
+    if not is_helper():
+        _report(done, json)
 
 
 def pairs(texts: list[str]) -> dict[str, str]:

@@ -34,6 +34,7 @@ from convscope.training.progress import Pace, Progress
 from convscope.training.recipes import Recipe
 from convscope.training.schedules import rate_at
 from convscope.training.state import to_device
+from convscope.training.together import Together
 
 
 @dataclass
@@ -85,6 +86,8 @@ class Engine:
         Of the input in pixels, where random parts of larger pictures are taken; 0 for that of the pictures.
     frozen_but
         Paths of the only parts that are trained; everything if ``None``.
+    group
+        The processes that train together.
     checkpoint_seconds
         At most so long between two checkpoints.
     """
@@ -99,6 +102,7 @@ class Engine:
     side: int = 0
     frozen_but: tuple[str, ...] | None = None
     checkpoint_seconds: float = 30.0
+    group: Together = field(default_factory=Together)
 
     def __post_init__(self) -> None:
         recipe = self.recipe
@@ -110,19 +114,22 @@ class Engine:
         self.module.to(self.device)
         if recipe.channels_last:
             self.module.to(memory_format=torch.channels_last)
+        self.group.share(self.module)
         self._freeze()
+        self._streams = self.train.images is None
         self.batches = Batches(
             self.train.images,
             self.train.labels,
-            batch=recipe.batch,
+            batch=recipe.batch * self.group.count,
             flip=recipe.flip,
             translate=recipe.translate,
             crop=recipe.crop,
             side=self.side,
-            read=self.train.gather if self.train.images is None else None,
+            read=self._read if self._streams else None,
             seed=self.seed,
         )
         self.optimizer = make_optimizer(self.module, recipe)
+        self._parameters = list(self.module.parameters())
         self.average = Average(self.module, recipe) if recipe.averaging != "none" else None
         self._half = HalfPrecision(self.module) if self.precision == "bf16" else None
         self._forward: Callable[[Tensor], Any] = self._half or self.module
@@ -158,7 +165,7 @@ class Engine:
         self._saved_when = time.monotonic()
         if self.step == 0 and hooks.on_step is not None:
             hooks.on_step(0, self.module)
-        with _deferred_signals() as stop:
+        with _deferred_signals(deaf=not self.group.first) as stop:
             while self.step < self.steps:
                 self._epoch(hooks, pace, stop)
             if hooks.save is not None and self._saved_at != self.step:
@@ -180,12 +187,13 @@ class Engine:
 
     def state(self) -> dict[str, Any]:
         """Everything the next step depends on."""
+        random = self.group.stack(torch.random.get_rng_state())
         state: dict[str, Any] = {
             "step": self.step,
             "steps": self.steps,
             "weights": self.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "random": {"cpu": torch.random.get_rng_state()},
+            "random": {"cpu": random},
             "sums": self.sums.to_json(),
             "history": self.history,
         }
@@ -215,7 +223,7 @@ class Engine:
             self.optimizer.state[parameters[index]].update(entries)
         if self.average is not None:
             self.average.restore(state["average"])
-        torch.random.set_rng_state(state["random"]["cpu"])
+        torch.random.set_rng_state(state["random"]["cpu"][self.group.rank])
         if "cuda" in state["random"]:
             torch.cuda.set_rng_state(state["random"]["cuda"], self.device)
         self.step = int(state["step"])
@@ -223,7 +231,7 @@ class Engine:
         self.history = list(state["history"])
         self._saved_at = self.step
 
-    def _epoch(self, hooks: Hooks, pace: Pace, stop: Callable[[], None]) -> None:
+    def _epoch(self, hooks: Hooks, pace: Pace, stop: Callable[[], bool]) -> None:
         epoch, first = divmod(self.step, self.steps_per_epoch)
         if first == 0:
             self.sums = Sums()
@@ -232,8 +240,12 @@ class Engine:
         before = self.sums.seconds
         for images, labels in self.batches.epoch(epoch, first_step=first):
             rate = rate_at(self.recipe, self.step, self.steps)
-            self._step(images, labels, rate)
-            pace.step(len(labels))
+            if self.group.count > 1 and not self._streams:
+                own = self.group.part(len(labels))
+                images, labels = images[own], labels[own]
+            due = time.monotonic() - self._saved_when >= self._pause
+            done, stopped, saved = self._step(images, labels, rate, stop(), due)
+            pace.step(done)
             self.sums.seconds = before + time.perf_counter() - began
             ended = self.step % self.steps_per_epoch == 0
             if hooks.on_step is not None:
@@ -244,39 +256,58 @@ class Engine:
                 pace.pause(time.perf_counter() - paused)
             if hooks.on_progress is not None:
                 hooks.on_progress(self._progress(epoch, rate, pace, ended))
-            due = time.monotonic() - self._saved_when >= self._pause
-            try:
-                stop()
-            except KeyboardInterrupt:
+            if stopped or saved:
                 self._save(hooks)
-                raise
-            if due:
-                self._save(hooks)
+            if stopped:
+                raise KeyboardInterrupt
 
-    def _step(self, images: Tensor, labels: Tensor, rate: float) -> None:
-        inputs = self.train.normalize(images.to(self.device))
-        if self.recipe.channels_last:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
+    def _step(
+        self, images: Tensor, labels: Tensor, rate: float, stop: bool, save: bool
+    ) -> tuple[int, bool, bool]:
+        """One step; the images of all processes, and whether the first wants to stop, or to save."""
         labels = labels.to(self.device)
         for group in self.optimizer.param_groups:
             group["lr"] = rate * group.get("rate_share", 1.0)
         self.optimizer.zero_grad(set_to_none=True)
         with self._fast:
-            scores = class_scores(self._forward(inputs)).float()
-            loss = functional.cross_entropy(scores, labels, label_smoothing=self.recipe.label_smoothing)
-            value = float(loss.detach())
-            if not math.isfinite(value):
-                raise self._diverged(value)
-            loss.backward()
+            loss, right = self._loss(images, labels)
+            # Others have clocks of their own, and must do what the first does.
+            asks = [stop, save] if self.group.first else [0, 0]
+            total, hits, count, stops, saves = self.group.add(
+                [float(loss.detach()), right, len(labels), *asks]
+            )
+            if not math.isfinite(total):
+                raise self._diverged(total)
+            if len(labels):
+                (loss / count).backward()
         if self._half is not None:
             self._half.hand_over()
+        self.group.add_gradients(self._parameters)
         self.optimizer.step()
-        self.sums.loss += value * len(labels)
-        self.sums.right += int((scores.detach().argmax(1) == labels).sum())
-        self.sums.images += len(labels)
+        self.sums.loss += total
+        self.sums.right += int(hits)
+        self.sums.images += int(count)
         self.step += 1
         if self.average is not None:
             self.average.step(self.step)
+        return int(count), stops > 0, saves > 0
+
+    def _loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, int]:
+        """The losses of the images added up, and how many were right."""
+        if not len(labels):
+            # The last batch of an epoch can be too small to have an image for every process.
+            return torch.zeros(()), 0
+        inputs = self.train.normalize(images.to(self.device))
+        if self.recipe.channels_last:
+            inputs = inputs.contiguous(memory_format=torch.channels_last)
+        scores = class_scores(self._forward(inputs)).float()
+        smoothing = self.recipe.label_smoothing
+        loss = functional.cross_entropy(scores, labels, label_smoothing=smoothing, reduction="sum")
+        return loss, int((scores.detach().argmax(1) == labels).sum())
+
+    def _read(self, orders: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Each process decodes its own part of every batch."""
+        return self.train.gather([order[self.group.part(len(order))] for order in orders])
 
     def _diverged(self, value: float) -> DivergedError:
         word = "NaN (not a number)" if math.isnan(value) else "infinite"
@@ -307,7 +338,8 @@ class Engine:
         }
         last = epoch + 1 == self.recipe.epochs
         if last or (epoch + 1) % self.recipe.evaluate_every == 0:
-            self.evaluation = self.measure()
+            self.evaluation = self.group.tell(self.measure() if self.group.first else None)
+            assert self.evaluation is not None
             row["test_loss"] = _finite(self.evaluation.loss)
             row["test_accuracy"] = self.evaluation.accuracy
         self.history.append(row)
@@ -367,29 +399,29 @@ def _finite(value: float) -> float | None:
 
 
 @contextmanager
-def _deferred_signals() -> Iterator[Callable[[], None]]:
-    """Within, Ctrl-C and a request to end wait for the function given to be called; a second one does not.
+def _deferred_signals(*, deaf: bool = False) -> Iterator[Callable[[], bool]]:
+    """Within, Ctrl-C and a request to end only make the function given say ``True``; a second one acts.
 
-    Between two updates of one step the weights are neither those before it nor those after it.
+    Between two updates of one step the weights are neither those before it nor those after it. Afterwards
+    what was asked for happens.
+
+    Parameters
+    ----------
+    deaf
+        Leave it to another process to hear them: those that train together must stop after the same step.
     """
     if threading.current_thread() is not threading.main_thread():
-        yield lambda: None
+        yield lambda: False
         return
     came: list[tuple[int, Any]] = []
     before: dict[int, Any] = {}
 
     def arrived(number: int, frame: Any) -> None:
+        if deaf:
+            return
         came.append((number, frame))
         if len(came) > 1:
-            pass_on()
-
-    def pass_on() -> None:
-        if came:
-            number, frame = came[0]
-            handler = before[number]
-            if callable(handler):
-                handler(number, frame)
-            raise KeyboardInterrupt
+            before[number](number, frame)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         handler = signal.getsignal(number)
@@ -398,7 +430,9 @@ def _deferred_signals() -> Iterator[Callable[[], None]]:
             before[number] = handler
             signal.signal(number, arrived)
     try:
-        yield pass_on
+        yield lambda: bool(came)
     finally:
         for which, handler in before.items():
             signal.signal(which, handler)
+        if len(came) == 1:
+            before[came[0][0]](*came[0])

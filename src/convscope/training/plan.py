@@ -30,8 +30,11 @@ from convscope.training.recipes import recipe as named_recipe
 if TYPE_CHECKING:
     Spec = str | Path | nn.Module | Model
 
-# Networks made for pictures of one size, whatever the data's.
-_FIXED = ("article", "small")
+_SAME = "the same seed gives the same weights bit for bit on this machine"
+_OTHER = (
+    "sums may be added in another order, so that a second run can differ in its last digits; one thread of "
+    "one process on the CPU gives the same weights bit for bit"
+)
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Plan:
     frozen: bool = False
     weights: str = "none"
     data: Mapping[str, Any] = field(repr=False, default_factory=dict)
+    processes: int = 1
     notes: tuple[str, ...] = ()
 
     @property
@@ -65,7 +69,7 @@ class Plan:
         steps = self.preprocessing
         parameters = sum(p.numel() for p in self.network.module.parameters())
         threads = torch.get_num_threads()
-        same = self.device.type == "cpu" and threads == 1
+        same = self.device.type == "cpu" and threads == 1 and self.processes == 1
         return {
             "schema": SCHEMA,
             "model": {**self.network.description, "parameters": parameters},
@@ -84,10 +88,10 @@ class Plan:
             "seed": self.seed,
             "device": str(self.device),
             "threads": threads,
-            "reproducible": "the same seed gives the same weights bit for bit on this machine"
+            "processes": self.processes,
+            "reproducible": _SAME
             if same
-            else f"{threads} threads on {self.device}: sums may be added in another order, so that a second "
-            "run can differ in its last digits; one thread on the CPU gives the same weights bit for bit",
+            else f"{self.processes} x {threads} threads on {self.device}: {_OTHER}",
             "versions": _versions(),
             "machine": {
                 "processor": platform.machine(),
@@ -109,10 +113,11 @@ class Wish:
     size: int | None = None
     root: Any = None
     strict: bool = False
-    device: str = "auto"
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     transfer: bool = False
     unfreeze: bool = False
     weights: str = "default"
+    processes: int = 1
 
 
 def prepare(
@@ -132,7 +137,6 @@ def prepare(
     """
     wish = _as_begun(wish, begun) if begun else wish
     recipe = choose_recipe(wish)
-    device = pick_device(wish.device)
     learned = load_model(wish.model, weights=wish.weights, input_size=wish.size) if wish.transfer else None
     base = _base(learned) if learned else None
     dataset, side = _read(wish, base, on_read)
@@ -179,12 +183,13 @@ def prepare(
         names,
         recipe,
         wish.seed,
-        device,
+        wish.device,
         steps,
         wish.transfer,
         wish.transfer and not wish.unfreeze,
         wish.weights,
         data,
+        wish.processes,
         tuple(dict.fromkeys(notes)),
     )
 

@@ -6,7 +6,7 @@ import os
 import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,13 +19,15 @@ from convscope.files import atomic_write
 from convscope.models.building import seeded
 from convscope.models.matching import differences
 from convscope.models.run_models import is_run_folder
+from convscope.training import events
 from convscope.training import state as states
 from convscope.training.engine import Engine, Hooks
 from convscope.training.evaluation import Evaluation
 from convscope.training.folder import RunFolder, next_free
 from convscope.training.networks import lasting
-from convscope.training.plan import Plan, Wish, lasting_data, prepare
+from convscope.training.plan import Plan, Wish, lasting_data, pick_device, prepare
 from convscope.training.recipes import Recipe
+from convscope.training.together import Together, is_helper, together
 
 if TYPE_CHECKING:
     from convscope.models import Model
@@ -81,6 +83,8 @@ def train(
     weights: str = "default",
     threads: int | None = None,
     device: str = "auto",
+    processes: int = 1,
+    nodes: int = 1,
     resume: bool = False,
     checkpoint_seconds: float = 30.0,
     tensorboard: bool = False,
@@ -120,6 +124,9 @@ def train(
         weights bit for bit on one machine.
     device
         ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+    processes, nodes
+        Train together in so many processes (GPUs) on each of so many machines: each takes ``batch`` images a
+        step, so the whole takes that many more. The program that calls this is started again for each.
     resume
         Go on with the run in ``run`` from its last checkpoint, as it was begun.
     checkpoint_seconds
@@ -151,20 +158,32 @@ def train(
     ...     sorted(path.name for path in run.folder.iterdir() if path.suffix == ".safetensors")
     ['checkpoint.safetensors', 'model.safetensors']
     """
-    say = on_note or (lambda text: None)
+    helper = is_helper()
+    say = on_note if on_note is not None and not helper else _silent
     began = time.process_time()
-    asked = {"model": model, "data": data, "recipe": recipe, "seed": seed, "size": size}
-    if resume:
-        if run is None:
-            raise UsageError("`resume` needs `run`: the folder of the run to go on with")
-        folder = RunFolder(Path(run))
-        config: Mapping[str, Any] | None = folder.config()
-    else:
-        folder = RunFolder(Path(run)) if run is not None else RunFolder(_default_folder(model, data))
+    asked = {
+        "model": model,
+        "data": data,
+        "recipe": recipe,
+        "seed": seed,
+        "size": size,
+        "processes": processes * nodes,
+    }
+    if resume and run is None:
+        raise UsageError("`resume` needs `run`: the folder of the run to go on with")
+    folder = RunFolder(Path(run) if run is not None else _default_folder(model, data))
+    if not resume and not helper:
         folder.refuse_what_exists()
-        config = None
-    with folder.locked(), _threads(threads):
-        if config is not None:
+    config = folder.config() if resume else None
+    if tensorboard:
+        events.check()
+    where = pick_device(device)
+    with (
+        nullcontext() if helper else folder.locked(),
+        together(processes, nodes, where) as group,
+        _threads(threads),
+    ):
+        if config is not None and not helper:
             _refuse_other(folder, config, asked)
         wish = Wish(
             model=DEFAULT_MODEL if model is None else model,
@@ -174,26 +193,22 @@ def train(
             size=size,
             root=root,
             strict=strict,
-            device=device,
+            device=group.device or where,
             transfer=transfer,
             unfreeze=unfreeze,
             weights=weights,
+            processes=group.count,
         )
-        plan = prepare(wish, config, on_read)
+        plan = prepare(wish, config, None if helper else on_read)
         for text in plan.notes:
             say(text)
         if config is None:
             config = plan.config()
-            folder.begin(config)
-        return _run(
-            folder,
-            config,
-            plan,
-            resume,
-            _Options(checkpoint_seconds, tensorboard, began),
-            Hooks(on_step=on_step, on_progress=on_progress),
-            say,
-        )
+            if group.first:
+                folder.begin(config)
+        options = _Options(checkpoint_seconds, tensorboard, began)
+        hooks = Hooks() if helper else Hooks(on_step=on_step, on_progress=on_progress)
+        return _run(folder, config, plan, resume, options, hooks, say, group)
 
 
 @dataclass(frozen=True)
@@ -211,10 +226,13 @@ def _run(
     options: _Options,
     hooks: Hooks,
     say: Callable[[str], None],
+    group: Together,
 ) -> Run:
-    from convscope.training.events import events
-
-    with seeded(plan.seed), events(folder.path if options.tensorboard else None) as event:
+    # Each process drops out other values; the first those that one process alone would.
+    with (
+        seeded(plan.seed + 1_000_003 * group.rank),
+        events.events(folder.path if options.tensorboard and group.first else None) as event,
+    ):
         engine = Engine(
             plan.network.model,
             plan.train,
@@ -226,6 +244,7 @@ def _run(
             side=max(plan.preprocessing.crop or (0,)),
             frozen_but=plan.network.heads if plan.frozen else None,
             checkpoint_seconds=options.checkpoint_seconds,
+            group=group,
         )
         if resume:
             say(_restore(folder, engine))
@@ -239,8 +258,13 @@ def _run(
                 folder.write_table("metrics", engine.history)
                 written = time.monotonic()
 
-        hooks.on_epoch = on_epoch
-        hooks.save = lambda: states.save(folder.checkpoint, engine.state())
+        def save() -> None:
+            state = engine.state()
+            if group.first:
+                states.save(folder.checkpoint, state)
+
+        hooks.on_epoch = on_epoch if group.first else None
+        hooks.save = save
         try:
             engine.run(hooks)
         except KeyboardInterrupt:
@@ -249,7 +273,11 @@ def _run(
                 f"convscope train --resume --run {shlex.quote(str(folder.path))}"
             )
             raise
-        return _finish(folder, config, plan, engine, options, say)
+        found = engine.evaluation or group.tell(engine.measure() if group.first else None)
+        assert found is not None
+        if not group.first:
+            return Run(folder.path, config, tuple(engine.history), found)
+        return _finish(folder, config, plan, engine, found, options, say)
 
 
 def _finish(
@@ -257,6 +285,7 @@ def _finish(
     config: Mapping[str, Any],
     plan: Plan,
     engine: Engine,
+    found: Evaluation,
     options: _Options,
     say: Callable[[str], None],
 ) -> Run:
@@ -264,7 +293,6 @@ def _finish(
 
     from convscope.training.plots import draw_run
 
-    found = engine.evaluation or engine.measure()
     folder.write_table("metrics", engine.history)
     folder.write_evaluation(
         found, {"split": "test", "cpu_seconds": time.process_time() - options.began, "step": engine.step}
@@ -308,6 +336,7 @@ def _refuse_other(folder: RunFolder, config: Mapping[str, Any], asked: Mapping[s
         "data": (lasting_data(asked["data"]), config["data"]["spec"]),
         "seed": (asked["seed"], config["seed"]),
         "size": (asked["size"], config["data"]["asked_size"]),
+        "processes": (asked["processes"], config["processes"]),
         "recipe": (
             recipe.to_json() if isinstance(recipe, Recipe) else recipe,
             config["recipe"] if isinstance(recipe, Recipe) else config["recipe"]["name"],
@@ -331,6 +360,10 @@ def _lasting_model(model: Any) -> str | None:
     if not isinstance(model, str | Path):
         return None
     return os.path.abspath(model) if is_run_folder(model) else lasting(str(model).strip())
+
+
+def _silent(text: str) -> None:
+    """Say nothing."""
 
 
 def _default_folder(model: Any, data: Any) -> Path:
