@@ -202,7 +202,8 @@ class Convolution:
             left : left + where.window[1] : where.dilation[1],
         ]
         with np.errstate(all="ignore"):
-            products = values * kernel
+            # Plus zero, so that no product reads -0.
+            products = values * kernel + 0.0
             sums = products.reshape(each, -1).sum(axis=1)
             total, bias = float(sums.sum()), float(self.bias[channel])
             output = float(self.maps[channel, row, column])
