@@ -450,3 +450,10 @@ def test_a_single_class_is_said(tmp_path):
     write(tmp_path, pets(5, "cat"))
     (problem,) = load_dataset(tmp_path).problems
     assert problem.message == "there is one class only, nothing to tell it from: cat"
+
+
+def test_nothing_left_to_test_on_is_said(tmp_path):
+    same = {f"{class_}/{number}.png": picture(ord(class_)) for class_ in "ab" for number in range(5)}
+    dataset = load_dataset(write(tmp_path, same))
+    assert len(dataset.test) == 0
+    assert set(_problems(dataset)) == {"nothing_to_test"}

@@ -70,6 +70,6 @@ def without_copies(train: Split, test: Split) -> tuple[Split, str]:
     for new, old in enumerate(kept):
         test.images[new] = test.images[old]
     word = counted(len(copies), "picture is", "pictures are")
-    note = f"{word} kept out of the test part: its pixels are also trained on"
+    note = f"{word} kept out of the test part, since the same pixels are trained on"
     names = [test.names[index] for index in kept]
     return Split(test.labels[kept], names, images=test.images[: len(kept)]), note

@@ -180,13 +180,18 @@ def _filled(
 
     chunks = in_chunks(len(files), 512 if threads == 1 else 16)
     with ThreadPoolExecutor(threads) as pool:
-        for chunk, outcome in zip(chunks, (map if threads == 1 else pool.map)(fill, chunks), strict=True):
-            for place, error in outcome:
-                if error is None:
-                    kept.append(place)
-                else:
-                    bad.append((printable(files[place][0]), error.message))
-            progress(chunk.stop)
+        try:
+            outcomes = map(fill, chunks) if threads == 1 else pool.map(fill, chunks)
+            for chunk, outcome in zip(chunks, outcomes, strict=True):
+                for place, error in outcome:
+                    if error is None:
+                        kept.append(place)
+                    else:
+                        bad.append((printable(files[place][0]), error.message))
+                progress(chunk.stop)
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # else Ctrl-C would wait for all that is still to do
+            raise
     if len(kept) < len(files):
         for new, old in enumerate(kept):
             images[new] = images[old]

@@ -106,7 +106,11 @@ def _guarded(dataset: Dataset) -> Dataset:
         return dataset
     if dataset.split != "given":
         test, note = without_copies(train, test)
-        return replace(dataset, test=test, notes=(*dataset.notes, note)) if note else dataset
+        dataset = replace(dataset, test=test, notes=(*dataset.notes, note)) if note else dataset
+        if len(test):
+            return dataset
+        text = "no picture is left to test on: every class has one picture, or copies of one"
+        return replace(dataset, found=(*dataset.found, Problem("nothing_to_test", text, dataset.classes)))
     copies = find_copies(digests(train_images), digests(test_images))
     if not copies:
         return dataset
