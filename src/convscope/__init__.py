@@ -14,6 +14,7 @@ from convscope.showing import drawn_by
 
 if TYPE_CHECKING:
     from convscope.data import Picture, load_image
+    from convscope.datasets import Dataset, load_dataset
     from convscope.exhibits.layers import draw_filters, draw_maps, draw_scores, save_picture
     from convscope.exhibits.report import write_report
     from convscope.models import Model, load_model
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from convscope.training import Recipe, Run, evaluate, train
 
 _HOME = {
+    "Dataset": "datasets",
     "Model": "models",
     "Picture": "data",
     "Recipe": "training",
@@ -34,6 +36,7 @@ _HOME = {
     "draw_maps": "exhibits.layers",
     "draw_scores": "exhibits.layers",
     "evaluate": "training",
+    "load_dataset": "datasets",
     "load_image": "data",
     "load_model": "models",
     "make_scene": "scene",
@@ -46,6 +49,7 @@ _HOME = {
 
 __all__ = [
     "ConvscopeError",
+    "Dataset",
     "Model",
     "Picture",
     "Recipe",
@@ -58,6 +62,7 @@ __all__ = [
     "draw_maps",
     "draw_scores",
     "evaluate",
+    "load_dataset",
     "load_image",
     "load_model",
     "make_scene",
