@@ -22,7 +22,7 @@ from convscope.page.state import State
 from convscope.page.web import pack, packs
 
 _KINDS = {".js": "text/javascript", ".css": "text/css"}
-STYLES = ("tokens.css", "layout.css", "parts.css", "proof.css", "live.css")
+STYLES = ("tokens.css", "layout.css", "parts.css", "proof.css", "live.css", "lessons.css")
 
 
 class Page(FastAPI):
@@ -91,6 +91,9 @@ def _add_page(app: FastAPI) -> None:
     async def page(request: Request) -> Response:
         return _file(request, "index.html")
 
+    async def patterns(request: Request) -> Response:
+        return _file(request, "patterns.html")
+
     async def module(request: Request, name: str) -> Response:
         return _file(request, name)
 
@@ -104,6 +107,7 @@ def _add_page(app: FastAPI) -> None:
         return Response(plain, media_type=kind, headers=headers)
 
     app.add_api_route("/", page, methods=["GET"], include_in_schema=False)
+    app.add_api_route("/patterns", patterns, methods=["GET"], include_in_schema=False)
     app.add_api_route("/viewer/{name}", module, methods=["GET"], include_in_schema=False)
 
 
@@ -120,9 +124,10 @@ def page_files() -> dict[str, tuple[str, bytes, bytes]]:
         if (suffix := name[name.rfind(".") :]) in _KINDS
     }
     style = b"\n".join(texts[name] for name in STYLES)
-    shell = (resources.files("convscope") / "page" / "index.html").read_bytes()
     found["style.css"] = ("text/css", style, pack(style))
-    found["index.html"] = ("text/html; charset=utf-8", shell, pack(shell))
+    for name in ("index.html", "patterns.html"):
+        shell = (resources.files("convscope") / "page" / name).read_bytes()
+        found[name] = ("text/html; charset=utf-8", shell, pack(shell))
     return found
 
 

@@ -158,7 +158,7 @@ def is_open(path: str) -> bool:
     (True, False, False)
     """
     folder, _, name = path.rpartition("/")
-    return path == "/" or (folder == "/viewer" and bool(name))
+    return path in ("/", "/patterns") or (folder == "/viewer" and bool(name))
 
 
 def _values(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
