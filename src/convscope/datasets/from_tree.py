@@ -51,10 +51,7 @@ def read_tree(tree: Tree, name: str, settings: Settings) -> Dataset:
         )
     classes = choose_classes(settings.classes, layout.classes, tree.name)
     labels = {class_: label for label, class_ in enumerate(classes)}
-    parts = {
-        part: [(file, class_) for file, class_ in files if class_ in labels]
-        for part, files in layout.parts.items()
-    }
+    parts = {part: [pair for pair in files if pair[1] in labels] for part, files in layout.parts.items()}
     split = "given"
     if not parts.get("test"):
         split = split_name(settings.seed)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from sys import intern
 
 from convscope.data.kinds import format_of
 from convscope.data.names import printable
@@ -60,7 +61,7 @@ def find_layout(tree: Tree) -> Layout:
         if part is None or not slash:
             outside.append(printable(name))
         elif _is_picture(tree, name):
-            files[part].append((name, class_))
+            files[part].append((name, intern(class_)))
         else:
             others.append(printable(name))
     folders = _class_folders(tree, roots)

@@ -188,6 +188,9 @@ class ZipTree:
                 tight.append(printable(name))
             else:
                 self._entries[name] = entry
+        # What is kept here is enough; a second list of all entries would take megabytes.
+        self._zip.filelist.clear()
+        self._zip.NameToInfo.clear()
         for name in self._entries:
             above = name.rpartition("/")[0]
             while above and above not in folders:
