@@ -52,9 +52,20 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 @pytest.mark.slow
 def test_two_processes_give_what_one_gives_with_the_doubled_batch(tmp_path: Path) -> None:
     # 1438 images and 64 a step leave 30 for the last: its halves are not those of a whole batch.
-    recipe = Recipe(epochs=2, batch=64, flip="random", translate=2, label_smoothing=0.1)
+    recipe = Recipe(epochs=2, batch=64, learning_rate=0.01, flip="random", translate=2, label_smoothing=0.1)
     one = train("tutorial_tanh", "digits", recipe, run=tmp_path / "one", threads=1)
-    words = ["--epochs", "2", "--batch", "32", "--set", "flip=random", "--set", "translate=2"]
+    words = [
+        "--epochs",
+        "2",
+        "--batch",
+        "32",
+        "--learning-rate",
+        "0.01",
+        "--set",
+        "flip=random",
+        "--set",
+        "translate=2",
+    ]
     process = start(
         tmp_path, *words, "--set", "label_smoothing=0.1", "--processes", "2", "--run", str(tmp_path / "two")
     )
@@ -65,7 +76,8 @@ def test_two_processes_give_what_one_gives_with_the_doubled_batch(tmp_path: Path
     assert "GLOBAL_RANK" not in errors
     alone, together = weights(tmp_path / "one"), weights(tmp_path / "two")
     for name, value in alone.items():
-        assert torch.allclose(value, together[name], rtol=1e-3, atol=5e-5), name
+        # Sums in another order differ in the last digit of a float, which every step makes a little more.
+        assert float((value - together[name]).norm() / value.norm()) < 1e-4, name
     with (tmp_path / "two" / "metrics.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     for row, expected in zip(rows, one.history, strict=True):
