@@ -203,6 +203,8 @@ def _webp(frames: Sequence[NDArray[np.uint8]], per_second: float) -> bytes:
         lossless=True,
         quality=20,
         method=1,
+        # Without key frames in between, which nobody seeks in a loop of seconds.
+        kmax=0,
     )
     return buffer.getvalue()
 

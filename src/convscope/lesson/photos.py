@@ -108,21 +108,23 @@ def check_box(box: Boxed, size: tuple[int, int], control: str) -> None:
         )
 
 
-def read_photo(source: Any, tools: Tools) -> Photo:
-    """The picture a control names; a smaller copy of a large one, where a preview is asked for."""
+def read_photo(source: Any, tools: Tools, *, side: int = PREVIEW) -> Photo:
+    """The picture a control names; where a preview is asked for, a copy of at most ``side`` pixels a side."""
     import numpy as np
 
     picture = tools.picture(source)
-    pixels = picture.pixels.astype(np.float32)
     size = (picture.height, picture.width)
-    factor = -(-max(size) // PREVIEW) if tools.preview else 1
-    if factor > 1:
-        rows, columns = size[0] // factor, size[1] // factor
-        if rows and columns:
-            trimmed = pixels[: rows * factor, : columns * factor]
-            pixels = trimmed.reshape(rows, factor, columns, factor, 3).mean((1, 3))
-        else:
-            factor = 1
+    factor = -(-max(size) // side) if tools.preview else 1
+    if factor == 1 or min(size) < factor:
+        return Photo(picture.name, picture.pixels.astype(np.float32), 1, size)
+    rows, columns = size[0] // factor, size[1] // factor
+    trimmed = picture.pixels[: rows * factor, : columns * factor]
+    pixels = np.zeros((rows, columns, 3), np.float32)
+    # One pixel of each block after the other: many times quicker than a mean over two axes.
+    for down in range(factor):
+        for across in range(factor):
+            pixels += trimmed[down::factor, across::factor]
+    pixels /= factor * factor
     return Photo(picture.name, pixels, factor, size)
 
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 WAYS: dict[str, Text] = {**KINDS, "skip": both("no pooling, stride only", "不池化，只用步长")}
 
+#: Longest side of what a preview looks at.
+_PREVIEW = 256
+
 
 def _change(one: NDArray[Any], other: NDArray[Any]) -> float:
     """Root mean square of the difference over that of the first about its mean."""
@@ -31,7 +34,12 @@ def _compute(values: Values, tools: Tools) -> LessonResult:
 
     photo = read_photo(values["picture"], Tools(tools.picture, tools.model))
     down, across = int(values["down"]), int(values["across"])
-    rows, columns = photo.grey.shape
+    middle = photo.grey
+    if tools.preview:
+        # A smaller copy would move by less than a pixel, so a preview shows the middle of the picture.
+        starts = [max(0, (n - _PREVIEW) // 2) for n in middle.shape]
+        middle = middle[starts[0] : starts[0] + _PREVIEW, starts[1] : starts[1] + _PREVIEW]
+    rows, columns = middle.shape
     kernel = values["kernel"].values
     if kernel.ndim != 2:
         raise ControlError("`kernel` must have one channel in this lesson", control="kernel")
@@ -41,7 +49,7 @@ def _compute(values: Values, tools: Tools) -> LessonResult:
             control="down",
         )
     # Both windows show real pixels: the picture moves beneath them, and no edge is made up.
-    grey = photo.grey / np.float32(255)
+    grey = middle / np.float32(255)
     height, width = rows - abs(down), columns - abs(across)
     still = grey[max(0, down) :, max(0, across) :][:height, :width]
     moved = grey[max(0, -down) :, max(0, -across) :][:height, :width]
@@ -122,6 +130,7 @@ def _compute(values: Values, tools: Tools) -> LessonResult:
         (("still", "moved", "chart"), names, ("table",)),
         charts={"chart": chart},
         tables={"table": table},
+        preview=middle.size < photo.grey.size,
     )
 
 
