@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from convscope.datasets import Dataset, load_dataset
     from convscope.exhibits.layers import draw_filters, draw_maps, draw_scores, save_picture
     from convscope.exhibits.report import write_report
+    from convscope.filming import Film, film
     from convscope.models import Model, load_model
     from convscope.notebook import show
     from convscope.scene import Scene, make_scene
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Dataset": "datasets",
+    "Film": "filming",
     "Model": "models",
     "Picture": "data",
     "Recipe": "training",
@@ -36,6 +38,7 @@ _HOME = {
     "draw_maps": "exhibits.layers",
     "draw_scores": "exhibits.layers",
     "evaluate": "training",
+    "film": "filming",
     "load_dataset": "datasets",
     "load_image": "data",
     "load_model": "models",
@@ -50,6 +53,7 @@ _HOME = {
 __all__ = [
     "ConvscopeError",
     "Dataset",
+    "Film",
     "Model",
     "Picture",
     "Recipe",
@@ -62,6 +66,7 @@ __all__ = [
     "draw_maps",
     "draw_scores",
     "evaluate",
+    "film",
     "load_dataset",
     "load_image",
     "load_model",

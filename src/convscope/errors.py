@@ -19,6 +19,7 @@ what to do. The command line prints both, without a traceback, and exits with
     │   ├── UnknownLayerError      no op or module call of that name
     │   └── NotKeptError           the value was not kept in this trace
     ├── SceneError                 a scene file that cannot be read
+    ├── FilmError                  a film of a training that cannot be begun or read; ``code`` says why
     ├── TrainingError              a training that cannot begin or go on
     │   ├── DivergedError          the loss is not a number any more
     │   └── RunError               a run folder that cannot be used; ``code`` says why
@@ -143,6 +144,17 @@ class NotKeptError(TraceError):
 
 class SceneError(ConvscopeError):
     """A scene that cannot be read."""
+
+
+class FilmError(ConvscopeError):
+    """A film of a training that cannot be begun, gone on with or read.
+
+    ``code`` is one of ``damaged``, ``different``, ``empty``, ``exists``, ``missing``.
+    """
+
+    def __init__(self, message: str, *, code: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
 
 
 class TrainingError(ConvscopeError):

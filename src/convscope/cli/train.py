@@ -165,6 +165,14 @@ def run(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write event files for TensorBoard too.")
     ] = False,
+    film: Annotated[
+        bool,
+        typer.Option(
+            "--film/--no-film",
+            help="Keep filters, maps of some test images and their answers at chosen steps, for "
+            "`convscope film RUN`.",
+        ),
+    ] = True,
     checkpoint: Annotated[
         float,
         typer.Option(
@@ -238,6 +246,7 @@ def run(
             resume=resume,
             checkpoint_seconds=checkpoint,
             tensorboard=tensorboard,
+            film=film,
             on_progress=progress.step,
             on_read=progress.read,
             on_note=progress.note,

@@ -23,6 +23,7 @@ from convscope.training import events
 from convscope.training import state as states
 from convscope.training.engine import Engine, Hooks
 from convscope.training.evaluation import Evaluation
+from convscope.training.filmed import filmed
 from convscope.training.folder import RunFolder, next_free
 from convscope.training.networks import lasting
 from convscope.training.plan import Plan, Wish, lasting_data, pick_device, prepare
@@ -88,6 +89,7 @@ def train(
     resume: bool = False,
     checkpoint_seconds: float = 30.0,
     tensorboard: bool = False,
+    film: bool = True,
     on_progress: Callable[[Progress], None] | None = None,
     on_step: Callable[[int, nn.Module], None] | None = None,
     on_note: Callable[[str], None] | None = None,
@@ -133,6 +135,9 @@ def train(
         The state reaches the disk at least so often.
     tensorboard
         Whether to write event files too.
+    film
+        Keep filters, the maps of a few test images and their answers at chosen steps, in ``film`` of the run
+        folder; the weights are the same without.
     on_progress, on_note, on_read
         Called after each step; with each sentence a person should know; with pictures read and there are.
     on_step
@@ -206,7 +211,7 @@ def train(
             config = plan.config()
             if group.first:
                 folder.begin(config)
-        options = _Options(checkpoint_seconds, tensorboard, began)
+        options = _Options(checkpoint_seconds, tensorboard, began, film)
         hooks = Hooks() if helper else Hooks(on_step=on_step, on_progress=on_progress)
         return _run(folder, config, plan, resume, options, hooks, say, group)
 
@@ -216,6 +221,7 @@ class _Options:
     checkpoint_seconds: float
     tensorboard: bool
     began: float
+    film: bool = True
 
 
 def _run(
@@ -248,6 +254,9 @@ def _run(
         )
         if resume:
             say(_restore(folder, engine))
+        if options.film and group.first:
+            filming = filmed(folder.path, plan, engine, resume=resume, say=say)
+            hooks.on_step = _both(hooks.on_step, filming)
         written = time.monotonic()
 
         def on_epoch(row: dict[str, Any]) -> None:
@@ -360,6 +369,17 @@ def _lasting_model(model: Any) -> str | None:
     if not isinstance(model, str | Path):
         return None
     return os.path.abspath(model) if is_run_folder(model) else lasting(str(model).strip())
+
+
+def _both(
+    first: Callable[[int, nn.Module], None] | None, second: Callable[[int, nn.Module], None]
+) -> Callable[[int, nn.Module], None]:
+    def on_step(step: int, module: nn.Module) -> None:
+        if first is not None:
+            first(step, module)
+        second(step, module)
+
+    return on_step
 
 
 def _silent(text: str) -> None:
