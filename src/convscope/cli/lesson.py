@@ -86,6 +86,16 @@ def run(
             show_default=False,
         ),
     ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            "--weights",
+            "-w",
+            metavar="WHICH",
+            help="Of the network a kernel is taken from: `default` (trained) or `none` (random).",
+            show_default=False,
+        ),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -170,6 +180,7 @@ def run(
         "bias": bias,
         "box": box,
         "crop": crop,
+        "weights": weights,
     }
     values = chosen(
         lesson, image, {key: value for key, value in given.items() if value is not None}, settings or []

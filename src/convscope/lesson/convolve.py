@@ -309,21 +309,31 @@ def _by_torch(
 def _by_fft(
     padded: NDArray[Any], kernel: NDArray[Any], bias: NDArray[Any], geometry: Geometry, groups: int
 ) -> NDArray[Any]:
+    import numpy as np
     import torch
 
     size = [quick_size(n) for n in padded.shape[1:]]
-    dilated = torch.zeros((*kernel.shape[:2], *geometry.window), dtype=torch.float64)
-    dilated[:, :, :: geometry.dilation[0], :: geometry.dilation[1]] = torch.from_numpy(kernel).double()
     each, maps = kernel.shape[1], kernel.shape[0] // groups
+    last = [n - w + 1 for n, w in zip(padded.shape[1:], geometry.window, strict=True)]
+    found = []
+    dilated = torch.zeros(geometry.window, dtype=torch.float64)
     with torch.no_grad():
-        image = torch.fft.rfft2(torch.from_numpy(padded).double(), size).reshape(groups, 1, each, size[0], -1)
-        weights = torch.fft.rfft2(dilated, size).conj().reshape(groups, maps, each, size[0], -1)
-        summed = (image * weights).sum(2).reshape(groups * maps, size[0], -1)
-        found = torch.fft.irfft2(summed, size)
-        last = [n - w + 1 for n, w in zip(padded.shape[1:], geometry.window, strict=True)]
-        found = found[:, : last[0] : geometry.stride[0], : last[1] : geometry.stride[1]]
-        found = found + torch.from_numpy(bias).double()[:, None, None]
-    result: NDArray[Any] = found.numpy().astype(padded.dtype)
+        for group in range(groups):
+            sums = [torch.zeros(size[0], size[1] // 2 + 1, dtype=torch.complex128) for _ in range(maps)]
+            # One channel after the other: large photos in colour would fill the memory otherwise.
+            for channel in range(each):
+                image = torch.from_numpy(padded[group * each + channel]).double()
+                spectrum = torch.fft.rfft2(image, size)
+                for number, total in enumerate(sums):
+                    weight = torch.from_numpy(kernel[group * maps + number, channel]).double()
+                    dilated[:: geometry.dilation[0], :: geometry.dilation[1]] = weight
+                    total.addcmul_(spectrum, torch.fft.rfft2(dilated, size).conj())
+            for number, total in enumerate(sums):
+                whole = torch.fft.irfft2(total, size)[
+                    : last[0] : geometry.stride[0], : last[1] : geometry.stride[1]
+                ]
+                found.append((whole + float(bias[group * maps + number])).numpy().astype(padded.dtype))
+    result: NDArray[Any] = np.stack(found)
     return result
 
 

@@ -166,15 +166,34 @@ def cut_kernel(choice: KernelChoice, box: tuple[int, int, int, int], image: NDAr
     return image[..., top : top + rows, left : left + columns]
 
 
+_GROUPED = {
+    "all": ("The products of all {} channels are added into one cell.", "{} 个通道的乘积加在同一个单元里。"),
+    "two": (
+        "The {} channels form two groups of {}: each group has a feature map of its own.",
+        "{} 个通道分成两组，每组 {} 个：每组各得一张特征图。",
+    ),
+    "each": (
+        "Each of the {} channels has a feature map of its own: a depthwise convolution.",
+        "{} 个通道各得一张特征图：这就是逐通道卷积。",
+    ),
+}
+
+
 def _compute(values: Values, tools: Tools) -> LessonResult:
     image, photo = small_image(values, tools)
     kernel = cut_kernel(values["kernel"], values["kernel_box"], image)
     channels = image.shape[0] if image.ndim == 3 else 1
-    groups = channels if values["groups"] == "each" else 1
-    if kernel.ndim == 3 and groups == 1 and len(kernel) != channels:
-        raise ControlError(f"`kernel` has {len(kernel)} channels and the image {channels}", control="kernel")
-    if kernel.ndim == 3 and groups > 1 and len(kernel) == channels:
-        kernel = kernel[:, None]
+    groups = {"all": 1, "two": 2, "each": channels}[values["groups"]]
+    if channels % groups:
+        raise ControlError(
+            f"`groups` must divide the image's {channels} channels; got {groups}", control="groups"
+        )
+    if kernel.ndim == 3:
+        if len(kernel) != channels:
+            raise ControlError(
+                f"`kernel` has {len(kernel)} channels and the image {channels}", control="kernel"
+            )
+        kernel = kernel.reshape(groups, channels // groups, *kernel.shape[1:])
     done = convolve(
         image,
         kernel,
@@ -209,16 +228,8 @@ def _compute(values: Values, tools: Tools) -> LessonResult:
         + f"，共 {number(done.multiply_adds)} 次乘加。",
     ]
     if channels > 1:
-        english.append(
-            "Each channel has a feature map of its own: a depthwise convolution."
-            if groups > 1
-            else f"The products of all {channels} channels are added into one cell."
-        )
-        chinese.append(
-            "每个通道各得一张特征图：这就是逐通道卷积。"
-            if groups > 1
-            else f"{channels} 个通道的乘积加在同一个单元里。"
-        )
+        english.append(_GROUPED[values["groups"]][0].format(channels, channels // groups))
+        chinese.append(_GROUPED[values["groups"]][1].format(channels, channels // groups))
     return played("steps", done, {"en": english, "zh": chinese}, photo=photo)
 
 
@@ -257,6 +268,7 @@ STEPS = Lesson(
             default="all",
             options={
                 "all": both("added up", "相加"),
+                "two": both("in two groups", "分成两组"),
                 "each": both("each for itself (depthwise)", "各自独立（逐通道）"),
             },
         ),
