@@ -109,6 +109,16 @@ def test_step_by_step_on_part_of_a_photo_in_colour_adds_up_the_channels():
     np.testing.assert_allclose(cut.numbers["output"], correlate2d(part, part[2:6, 3:8], "valid"), atol=1)
 
 
+def test_two_groups_see_only_their_own_channels():
+    run = LESSONS["steps"].run(image="1 2|3 4|5 6|7 8", kernel="1 0|0 1|1 1|2 0", groups="two")
+    assert run.numbers["output"] == [[[1 + 4]], [[5 + 6 + 14]]]
+    assert "two groups of 2" in run.sentences["en"][-1]
+    with pytest.raises(
+        convscope.errors.ControlError, match="`groups` must divide the image's 3 channels; got 2"
+    ):
+        LESSONS["steps"].run(image="1 2|3 4|5 6", kernel="1", groups="two")
+
+
 def test_convolution_commutes_and_cross_correlation_does_not(results):
     numbers = results["flip"].numbers
     assert numbers["convolution_commutes"]
