@@ -248,7 +248,7 @@ STEPS = Lesson(
         PICTURE,
         CROP,
         COLOUR,
-        Kernel(name="kernel", label=both("kernel", "卷积核"), default="edge", cut="kernel_box"),
+        Kernel(name="kernel", label=both("kernel", "卷积核"), default="edge", channels=4, cut="kernel_box"),
         Box(
             name="kernel_box",
             label=both("part of the image that is the kernel", "作为卷积核的区域"),
