@@ -3,9 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt
+TYPESCRIPT := $(shell sed -n 's/.*"typescript": "\(.*\)".*/\1/p' package.json)
+COMPILER := build/typescript-$(TYPESCRIPT)
+FETCH = npm install --no-save --no-package-lock --no-audit --no-fund \
+    --fetch-retries 1 --fetch-timeout 20000 --prefix $(COMPILER) typescript@$(TYPESCRIPT)
 SOURCES := src tests examples benchmarks
 
-.PHONY: help demo test check lint types gallery bench clean
+.PHONY: help demo test check lint types viewer-types gallery bench clean
 
 help:
 	@echo "make demo     environment in .venv, install, then look at a cat through a trained network"
@@ -42,8 +46,19 @@ lint: $(VENV)/test
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/lint-imports
 
-types: $(VENV)/test
+types: $(VENV)/test viewer-types
 	$(BIN)/mypy
+
+# The viewer's modules, by TypeScript through their JSDoc. Where there is no node, or the compiler cannot be
+# fetched, that is said and the rest goes on.
+viewer-types:
+	@if ! command -v node >/dev/null || ! command -v npm >/dev/null; then \
+	    echo "viewer-types: there is no node with npm here, so the viewer's types are not checked"; \
+	elif [ ! -x $(COMPILER)/node_modules/.bin/tsc ] && ! { mkdir -p $(COMPILER) && $(FETCH) >$(COMPILER)/log 2>&1; }; then \
+	    echo "viewer-types: npm could not fetch TypeScript ($$(grep -m 1 'npm error' $(COMPILER)/log)), so the viewer's types are not checked"; \
+	else \
+	    $(COMPILER)/node_modules/.bin/tsc --project tsconfig.json && echo "viewer-types: no errors"; \
+	fi
 
 check: lint types test
 

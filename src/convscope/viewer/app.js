@@ -17,7 +17,7 @@ import { VectorGlass } from "./vector.js";
 
 const THEMES = { auto: "as the system", light: "light", dark: "dark" };
 
-/** Fires `theme` when it turns light or dark (`dataset.theme`), so that its host can follow. */
+/** Fires `sighted` when photo, answers and strips are drawn, and `theme` when it turns light or dark (`dataset.theme`), so that its host can follow. */
 export class ConvscopeViewer extends HTMLElement {
   /**
    * @param {import("./source.js").Source} source
@@ -36,14 +36,14 @@ export class ConvscopeViewer extends HTMLElement {
     this.scene = new SceneView(source.manifest);
     this.state = new State(this.scene, address);
     this.dark = dark;
-    const context = {
+    const context = /** @type {import("./types.js").Context} */ ({
       scene: this.scene, source, state: this.state, ground: () => (this.isDark() ? "night" : "paper"),
       arrive: () => this.arrive(), enterGrid: () => this.enterGrid(), enterSpine: () => this.enterSpine(),
       /** Of the host: `{keys, text, press, run}`. */
       keys: [],
       /** Called when a layer's arrays have come: `(node, arrays)`. */
       shown: [],
-    };
+    });
     this.context = context;
     this.legend = context.legend = new Legend(context);
     this.glass = context.glass = new MapGlass(context);
@@ -56,7 +56,7 @@ export class ConvscopeViewer extends HTMLElement {
     this.layOut(context, fittings);
     this.spine = new SpinePanel(context);
     this.places.spine.append(this.spine.node);
-    this.state.addEventListener("change", ({ detail }) => {
+    this.state.watch((detail) => {
       if (detail.has("theme")) this.theme();
       if (detail.has("layer")) this.showLayer();
     });
@@ -101,6 +101,7 @@ export class ConvscopeViewer extends HTMLElement {
     if (this.state.open && node === this.scene.start) {
       this.state.apply({ channel: this.scene.tellingChannel(node, first.get(`strip/${node.id}`)) });
     }
+    this.dispatchEvent(new CustomEvent("sighted"));
     await this.showLayer();
     this.dataset.ready = "true";
   }

@@ -31,7 +31,7 @@ export class AttributionPanel {
     this.node = element("section", { class: "attribution", "aria-label": "Grad-CAM", hidden: !predictions.length },
       element("h2", {}, "Grad-CAM over the photo"), element("div", { class: "line" }, this.select, this.number), this.where.node, this.said);
     context.keys.push({ keys: "g", press: "g", text: "Grad-CAM of the first answer over the photo, or nothing", run: () => this.put({ target: this.chosen.target === "" ? String(predictions[0]?.index ?? "") : "" }) });
-    context.state.addEventListener("change", ({ detail }) => {
+    context.state.watch((detail) => {
       if (detail.has("cam") || (detail.has("layer") && this.chosen.where === "this") || detail.has("theme") || detail.has("theme-drawn")) this.show();
     });
     this.show();
@@ -68,7 +68,7 @@ export class AttributionPanel {
   }
 
   async show() {
-    const { state, scene, source } = this.context;
+    const { state, source } = this.context;
     const { target, where } = this.chosen;
     const known = target === "" || [...this.select.options].some(({ value }) => value === target);
     this.select.value = known ? target : "other";

@@ -34,19 +34,31 @@ export function windowBelow(node, below, row, column) {
 }
 
 export class BelowPanel {
+  /** @param {import("./types.js").Context} context */
   constructor(context) {
     this.context = context;
     this.canvas = element("canvas", { role: "img" });
     this.window = element("i", { class: "cross", id: "window-below", "aria-hidden": "true" });
     this.plate = element("div", { class: "plate" }, this.canvas, this.window);
     this.said = element("figcaption", {});
+    /** The layer that is drawn, the one below it, and what is drawn of that. @type {import("./types.js").SceneNode|undefined} */
+    this.layer = undefined;
+    /** @type {import("./types.js").SceneNode|undefined} */
+    this.below = undefined;
+    /** @type {import("./types.js").NumberArray["data"]|null} */
+    this.maps = null;
+    /** @type {import("./types.js").NumberArray["data"]|undefined} */
+    this.stats = undefined;
+    this.channel = 0;
+    this.told = "";
+    this.toldOf = "";
     this.node = element("figure", { class: "below", hidden: true, "aria-label": "the layer below" }, this.plate, this.said);
     context.shown.push((node, arrays) => {
       this.arrays = arrays;
       this.read(node);
     });
     context.state.addEventListener("point", () => this.point());
-    context.state.addEventListener("change", ({ detail }) => {
+    context.state.watch((detail) => {
       if (detail.has("layer")) return;
       if (detail.size === 1 && detail.has("proof")) this.point();
       else this.draw();

@@ -11,7 +11,8 @@ const MOST_PINS = 6;
 
 export class BesidePanel {
   /**
-   * @param {{name: string, source: import("./source.js").Source, scene: import("./scene.js").SceneView}|null} other the second look
+   * @param {import("./types.js").LiveContext} context
+   * @param {{name: string, short: string, source: import("./types.js").LiveAnswers, scene: import("./scene.js").SceneView}|null} other the second look
    */
   constructor(context, other) {
     this.context = context;
@@ -25,7 +26,7 @@ export class BesidePanel {
       this.draw();
     });
     context.state.addEventListener("point", () => this.point());
-    context.state.addEventListener("change", ({ detail }) => {
+    context.state.watch((detail) => {
       if (!detail.has("layer") && !(detail.size === 1 && detail.has("proof"))) this.draw();
     });
   }

@@ -36,7 +36,7 @@ export class BoxPanel {
     this.mode = element("button", { type: "button", class: "quiet touch", "aria-pressed": "false", data: { key: "box-mode" }, on: { click: () => this.boxing(!this.frame.node.classList.contains("boxing")) } }, "Draw a box on the photo");
     this.node = element("section", { class: "looking", "aria-label": "channels that look at the box" }, this.mode, this.hint);
     context.keys.push({ keys: "b", press: "b", text: "a box on the photo; arrows move it, Shift and arrows size it, Delete takes it away", run: () => frame.node.focus() });
-    context.state.addEventListener("change", ({ detail }) => {
+    context.state.watch((detail) => {
       if (detail.has("box")) this.ask();
       else if (detail.has("layer") || detail.has("channel")) this.mark();
     });

@@ -46,7 +46,10 @@ export function decodedArray(buffer, { dtype, shape, offset, coding, step = 1 })
   return { data, shape };
 }
 
-/** The same, also where it is a picture to be decoded by the browser. */
+/**
+ * The same, also where it is a picture to be decoded by the browser.
+ * @returns {Promise<import("./types.js").NumberArray>}
+ */
 export async function decodedPlace(buffer, place) {
   if (place.coding !== "jpeg") return decodedArray(buffer, place);
   const picture = await createImageBitmap(new Blob([new Uint8Array(buffer, place.offset, place.bytes)], { type: "image/jpeg" }));

@@ -1,11 +1,12 @@
 // Makes elements. Text goes in as text nodes only, so no name from a scene is ever read as HTML.
 
 /**
- * @param {string} tag
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
  * @param {Object<string, any>} [properties] `class`, `on` (listeners by event), `data` (dataset),
  *   anything else an attribute; `true` sets an empty attribute, `false` and `null` none.
- * @param {...(Node|string|number|null|undefined)} children
- * @returns {any}
+ * @param {...import("./types.js").Child} children
+ * @returns {HTMLElementTagNameMap[Tag]}
  */
 export function element(tag, properties = {}, ...children) {
   return filled(document.createElement(tag), properties, children);
@@ -13,11 +14,25 @@ export function element(tag, properties = {}, ...children) {
 
 const SVG = "http://www.w3.org/2000/svg";
 
-/** The same for SVG. @returns {any} */
+/**
+ * The same for SVG.
+ * @template {keyof SVGElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Object<string, any>} [properties]
+ * @param {...import("./types.js").Child} children
+ * @returns {SVGElementTagNameMap[Tag]}
+ */
 export function svg(tag, properties = {}, ...children) {
   return filled(document.createElementNS(SVG, tag), properties, children);
 }
 
+/**
+ * @template {HTMLElement|SVGElement} Made
+ * @param {Made} node
+ * @param {Object<string, any>} properties
+ * @param {import("./types.js").Child[]} children
+ * @returns {Made}
+ */
 function filled(node, properties, children) {
   for (const [name, value] of Object.entries(properties)) {
     if (name === "on") {
@@ -30,22 +45,27 @@ function filled(node, properties, children) {
       node.setAttribute(name, String(value));
     }
   }
-  node.append(...children.filter((child) => child !== null && child !== undefined).map(textOrNode));
+  node.append(...textsAndNodes(children));
   return node;
 }
 
-function textOrNode(child) {
-  return child instanceof Node ? child : document.createTextNode(String(child));
+/** @param {import("./types.js").Child[]} children */
+function textsAndNodes(children) {
+  return children.filter((child) => child !== null && child !== undefined).map((child) => (child instanceof Node ? child : document.createTextNode(String(child))));
 }
 
-/** Replaces all children. @param {Element} node */
+/** Replaces all children. @param {Element|ShadowRoot} node @param {...import("./types.js").Child} children */
 export function fill(node, ...children) {
-  node.replaceChildren(...children.filter((child) => child !== null && child !== undefined).map(textOrNode));
+  node.replaceChildren(...textsAndNodes(children));
 }
 
-/** A canvas with its 2D context, sized in device pixels. */
+/**
+ * The 2D context of a canvas sized in device pixels.
+ * @param {HTMLCanvasElement} canvas @param {number} width @param {number} height
+ * @returns {CanvasRenderingContext2D}
+ */
 export function sizedCanvas(canvas, width, height) {
   if (canvas.width !== width) canvas.width = width;
   if (canvas.height !== height) canvas.height = height;
-  return canvas.getContext("2d");
+  return /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
 }

@@ -12,7 +12,7 @@ const TILE = 112;
 const SHEET_GAP = 4;
 
 export class ExportMenu {
-  /** @param {import("./desk.js").Desk} desk */
+  /** @param {import("./desk.js").Desk} desk @param {import("./types.js").LiveContext} context @param {import("./app.js").ConvscopeViewer} viewer */
   constructor(desk, context, viewer) {
     this.desk = desk;
     this.context = context;
@@ -20,11 +20,10 @@ export class ExportMenu {
     context.shown.push((node, arrays) => {
       this.layer = node;
       this.arrays = arrays;
-      for (const button of this.list.querySelectorAll("[data-map]")) button.disabled = node.view !== "map" || !arrays.get("maps");
-      for (const button of this.list.querySelectorAll("[data-grid]")) button.disabled = node.view !== "map" || !arrays.get("maps");
+      for (const button of buttons.filter(({ dataset }) => "map" in dataset || "grid" in dataset)) button.disabled = node.view !== "map" || !arrays.get("maps");
     });
     const item = (text, title, data, run) => element("button", { type: "button", title, data, on: { click: () => this.run(run) } }, text);
-    this.list = element("div", { class: "list" },
+    const buttons = [
       item("Map of this channel (.png)", "each cell a square of whole pixels", { map: "", what: "map" }, () => this.save(this.mapPicture(), this.fileName(`channel-${context.state.channel}`))),
       item("Channel view (.png)", "map, legend, statistics, histogram", { map: "", what: "channel" }, () => this.save(this.channelPicture(), this.fileName(`channel-${context.state.channel}-view`))),
       item("All channels (.png)", "the grid, every channel of the layer", { grid: "", what: "grid" }, () => this.save(this.gridPicture(), this.fileName("channels"))),
@@ -32,7 +31,9 @@ export class ExportMenu {
       item("Exact values of the layer (.csv)", "one row a value", { what: "csv" }, () => this.fetch("csv")),
       item("Report (.html)", "one file that opens from disk", { what: "report" }, () => this.fetch("report")),
       item("Scene", "what every exhibit is made of", { what: "scene" }, () => this.fetch("scene")),
-      !desk.host.link ? null : item("Copy a link to this sight", "opens while this server runs; it holds the key to it", { what: "link" }, () => this.copyLink()));
+      ...(desk.host.link ? [item("Copy a link to this sight", "opens while this server runs; it holds the key to it", { what: "link" }, () => this.copyLink())] : []),
+    ];
+    this.list = element("div", { class: "list" }, ...buttons);
     this.said = element("p", { class: "dim", role: "status" });
     this.node = element("details", { class: "menu" }, element("summary", { class: "quiet", title: "what can be taken away (w)" }, "Export"), element("div", { class: "sheet" }, this.list, this.said));
     this.node.addEventListener("keydown", (event) => {
@@ -42,11 +43,11 @@ export class ExportMenu {
       this.node.querySelector("summary").focus();
     });
     this.node.addEventListener("focusout", ({ relatedTarget }) => {
-      if (relatedTarget && !this.node.contains(relatedTarget)) this.node.open = false;
+      if (relatedTarget instanceof Node && !this.node.contains(relatedTarget)) this.node.open = false;
     });
     context.keys.push({ keys: "w", press: "w", text: "what can be taken away: pictures, numbers, report", run: () => {
       this.node.open = true;
-      this.list.querySelector("button:not(:disabled)").focus();
+      buttons.find(({ disabled }) => !disabled)?.focus();
     } });
   }
 
@@ -174,7 +175,8 @@ function enlarged(small, width, height) {
   return canvas;
 }
 
-function handOver(blob, name) {
+/** Hands a file to the browser. */
+export function handOver(blob, name) {
   const address = URL.createObjectURL(blob);
   const link = element("a", { href: address, download: name });
   link.click();

@@ -31,7 +31,9 @@ export function grouped(count) {
 
 /** 4089184256 as 4.09 G. */
 export function compact(count) {
-  for (const [size, unit] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
+  /** @type {[number, string][]} */
+  const units = [[1e9, "G"], [1e6, "M"], [1e3, "k"]];
+  for (const [size, unit] of units) {
     if (count >= size) return `${(count / size).toPrecision(3)} ${unit}`;
   }
   return String(count);

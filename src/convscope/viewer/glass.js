@@ -9,6 +9,7 @@ import { paintMap } from "./paint.js";
 import { channelStatistics } from "./statistics.js";
 
 export class MapGlass {
+  /** @param {import("./types.js").Context} context */
   constructor(context) {
     this.context = context;
     this.canvas = element("canvas", { role: "img" });
@@ -36,7 +37,7 @@ export class MapGlass {
         (this.stage = element("div", { class: "stage" }, this.plate, this.readout)),
         element("div", { class: "numbers" }, this.table, this.histogram, this.histogramNote, this.filter)));
     context.state.addEventListener("point", () => this.point());
-    context.state.addEventListener("change", ({ detail }) => {
+    context.state.watch((detail) => {
       if (detail.has("layer")) return;
       // A proof changes which cell is marked, and nothing else of the channel.
       if (detail.size === 1 && detail.has("proof")) this.point();

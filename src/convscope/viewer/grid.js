@@ -13,6 +13,7 @@ const GAP = 4;
 const SIDES = [180, 150, 128, 112, 96, 80, 68, 58, 46, 36];
 
 export class ChannelGrid {
+  /** @param {import("./types.js").Context} context */
   constructor(context) {
     this.context = context;
     this.sorts = choiceBar("order of the channels", [
@@ -35,7 +36,7 @@ export class ChannelGrid {
     this.node = element("section", { class: "grid", "aria-label": "channels of the layer" },
       element("header", {}, this.title, this.tip, this.sorts.node), this.view);
     new ResizeObserver(() => this.arrange()).observe(this.view);
-    context.state.addEventListener("change", ({ detail }) => {
+    context.state.watch((detail) => {
       this.sorts.set(context.state.sort);
       if (detail.has("sort")) this.order();
       if (detail.has("channel") && !detail.has("layer")) this.follow();

@@ -98,6 +98,7 @@ export class KernelApi extends Api {
   /** @returns {Promise<Response>} */
   async send(path, { method = "GET", body = undefined, headers = {}, signal = undefined } = {}) {
     const name = headers["X-Name"] ? `${path}?name=${headers["X-Name"]}` : path;
+    /** @type {any} */
     let found = null;
     let data = new ArrayBuffer(0);
     await this.ask(method, name, body, signal, (message, bytes) => {
@@ -112,6 +113,7 @@ export class KernelApi extends Api {
 
   async *lines(path, signal) {
     const waiting = [];
+    /** @type {(value?: any) => void} */
     let wake = () => {};
     let failed = null;
     let over = false;

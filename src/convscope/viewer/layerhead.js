@@ -6,6 +6,7 @@ import { compact, grouped, kindText, pairText, plainNumber, sizeText } from "./f
 const LINKS = 4;
 
 export class LayerHead {
+  /** @param {import("./types.js").Context} context */
   constructor(context) {
     this.context = context;
     this.name = element("h2", { tabindex: -1 });

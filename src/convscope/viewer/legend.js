@@ -8,6 +8,7 @@ import { plainNumber, signedNumber } from "./format.js";
 const STEPS = 128;
 
 export class Legend {
+  /** @param {import("./types.js").Context} context */
   constructor(context) {
     this.context = context;
     this.choice = choiceBar("range of the colours", [

@@ -6,7 +6,9 @@ import { decodedPlace, sizeOf } from "./decode.js";
 const HELD_BYTES = 128 * 1024 * 1024;
 const NUMBERS = { uint8: Uint8Array, float32: Float32Array, int32: Int32Array };
 
-/** @implements {import("./source.js").Source} */
+/** @typedef {import("./types.js").LiveAnswers} LiveAnswers */
+
+/** @implements {LiveAnswers} */
 export class LiveSource {
   /**
    * @param {import("./api.js").Api} api
@@ -19,10 +21,15 @@ export class LiveSource {
     this.renew = renew;
     /** @type {Map<string, {promise: Promise<any>, bytes: number}>} */
     this.kept = new Map();
+    /** @type {Promise<Map<string, import("./types.js").NumberArray>>|undefined} */
+    this.sight = undefined;
   }
 
   /** Reads manifest and index; to be awaited before anything else. */
   async open() {
+    const packed = this.fetched("/first").then((answer) => answer.arrayBuffer());
+    packed.catch(() => {});
+    this.packed = packed;
     const { manifest, index, first } = await (await this.fetched("/scene")).json();
     this.manifest = manifest;
     this.places = first;
@@ -43,13 +50,15 @@ export class LiveSource {
   }
 
   async readFirst() {
-    const buffer = await (await this.fetched("/first")).arrayBuffer();
-    const entries = Object.entries(this.places).map(async ([name, place]) => [name, await decodedPlace(buffer, place)]);
+    const buffer = await this.packed;
+    this.packed = null;
+    const entries = Object.entries(this.places).map(async ([name, place]) => /** @type {[string, import("./types.js").NumberArray]} */ ([name, await decodedPlace(buffer, place)]));
     return new Map(await Promise.all(entries));
   }
 
   async node(id) {
     const parts = this.byNode.get(id) ?? [];
+    /** @type {Promise<[string, import("./types.js").NumberArray]>[]} */
     const read = parts.map(async ({ kind, number, dtype, shape }) => [kind, { data: await this.array(number, dtype, shape), shape }]);
     return new Map(await Promise.all(read));
   }

@@ -144,7 +144,9 @@ const EXPLAINED = {
   6: (channel) => ({ cell: cell(6, channel), kind: "add", formula: "input + other", total: 1.5, value: 1.5, tolerance: 1e-7, agrees: true, terms: [{ label: "block.wide", value: 1, input: 1, weight: 1, cell: cell(3, channel) }, { label: "block.narrow", value: 0.5, input: 0.5, weight: 1, cell: cell(4, channel) }] }),
 };
 
-/** Reads the made-up scene, as other sources read real ones. @implements {import("./source.js").Source} */
+/** @typedef {import("./types.js").LiveAnswers} LiveAnswers */
+
+/** Reads the made-up scene, as other sources read real ones. @implements {LiveAnswers} */
 export class PatternSource {
   constructor() {
     this.manifest = MANIFEST;

@@ -71,7 +71,12 @@ async function shown(context, ...parts) {
   for (const tell of context.shown) tell(node, arrays);
 }
 
-/** A part alone in a column of the page. `after` runs when it is in its place. */
+/**
+ * Name, what is to be seen, column of the page, and what makes it: its nodes, and what is to be done when they are
+ * in their place.
+ * @typedef {[string, string, string, (theme: string) => (Node|(() => any))[]]} Pattern
+ * @type {Pattern[]}
+ */
 const PATTERNS = [
   ["Legend", "what white, red and blue mean", "bar", (theme) => ["stem", "stem.relu", "block.log"].map((layer) => {
     const context = makeContext(theme, layer);
@@ -101,16 +106,15 @@ const PATTERNS = [
     head.show(head.context.state.node);
     return [head.node];
   }],
-  ...[["stem", "a channel of the photo's own layer"], ["stem.relu", "values of one sign"], ["block.narrow", "a filter of single weights"], ["block.log", "values that are not finite"]].map(([layer, note]) =>
-    ["MapGlass", note, "chosen", (theme) => {
-      const context = makeContext(theme, layer);
-      return [context.glass.node, () => shown(context, context.glass)];
-    }]),
-  ...[["5", "silent"], ["6", "constant"]].map(([channel, note]) => ["MapGlass", `a ${note} channel`, "chosen", (theme) => {
+  ...[["stem", "a channel of the photo's own layer"], ["stem.relu", "values of one sign"], ["block.narrow", "a filter of single weights"], ["block.log", "values that are not finite"]].map(([layer, note]) => pattern("MapGlass", note, (theme) => {
+    const context = makeContext(theme, layer);
+    return [context.glass.node, () => shown(context, context.glass)];
+  })),
+  ...[["5", "silent"], ["6", "constant"]].map(([channel, note]) => pattern("MapGlass", `a ${note} channel`, (theme) => {
     const context = makeContext(theme);
     context.state.apply({ channel: Number(channel) });
     return [context.glass.node, () => shown(context, context.glass)];
-  }]),
+  })),
   ["VectorGlass", "a list of values", "chosen", (theme) => {
     const glass = new VectorGlass(makeContext(theme, "pool"));
     return [glass.node, () => shown(glass.context, glass)];
@@ -170,12 +174,11 @@ const PATTERNS = [
     const panel = new BesidePanel(context, { name: "the same", short: "as it is", source: other, scene: new SceneView(other.manifest) });
     return [panel.pinButton, panel.node, () => shown(context, context.glass)];
   }],
-  ...[["stem.relu", "an activation and the sum behind it"], ["block.wide", "a sum that is not the model's value"], ["block.add", "a sum of two"], ["block.log", "not finite"], ["pool", "what cannot be shown"]].map(([layer, note]) =>
-    ["ProofPanel", note, "chosen", (theme) => {
-      const context = makeContext(theme, layer);
-      const panel = new ProofPanel(proofOptions(context));
-      return [panel.node, () => panel.show(context.state.node, 2, context.state.node.view === "map" ? { row: 4, column: 9 } : null)];
-    }]),
+  ...[["stem.relu", "an activation and the sum behind it"], ["block.wide", "a sum that is not the model's value"], ["block.add", "a sum of two"], ["block.log", "not finite"], ["pool", "what cannot be shown"]].map(([layer, note]) => pattern("ProofPanel", note, (theme) => {
+    const context = makeContext(theme, layer);
+    const panel = new ProofPanel(proofOptions(context));
+    return [panel.node, () => panel.show(context.state.node, 2, context.state.node.view === "map" ? { row: 4, column: 9 } : null)];
+  })),
   ["ProofPanel", "terms held elsewhere; a channel switched off", "chosen", (theme) => {
     const context = makeContext(theme);
     const elsewhere = Object.assign(new Trouble("this report holds the exact terms of channel 2 of stem at its peak alone, row 7, column 3", "For any other cell ask the live page: convscope serve."), { peak: { row: 7, column: 3 } });
@@ -215,6 +218,11 @@ const PATTERNS = [
   }],
 ];
 
+/** One of several of a kind. @param {string} name @param {string} note @param {Pattern[3]} make @returns {Pattern} */
+function pattern(name, note, make) {
+  return [name, note, "chosen", make];
+}
+
 /** A dialog as a part among others. */
 function unfolded(dialog) {
   dialog.setAttribute("open", "");
@@ -246,9 +254,10 @@ async function showPatterns() {
   const main = element("main", { class: "patterns" }, element("h1", {}, "Patterns"), element("p", {}, "Every part of the page with fixed data, on light and on dark."));
   document.body.append(main);
   for (const [name, note, place, make] of PATTERNS) {
-    const frames = Object.keys(GROUNDS).map((theme) => [theme, /** @type {PatternFrame} */ (document.createElement("convscope-pattern"))]);
-    main.append(element("section", { data: { pattern: name } }, element("h2", {}, name, element("span", {}, ` ${note}`)), element("div", { class: "pair" }, ...frames.map(([, frame]) => frame))));
-    for (const [theme, frame] of frames) await frame.draw(sheet, theme, place, make);
+    const themes = Object.keys(GROUNDS);
+    const frames = themes.map(() => /** @type {PatternFrame} */ (document.createElement("convscope-pattern")));
+    main.append(element("section", { data: { pattern: name } }, element("h2", {}, name, element("span", {}, ` ${note}`)), element("div", { class: "pair" }, ...frames)));
+    for (const [at, theme] of themes.entries()) await frames[at].draw(sheet, theme, place, make);
   }
   main.dataset.ready = "true";
 }

@@ -5,18 +5,18 @@
  * @typedef {{rule: string, formula: string, columns: string[], reads: string, operands: {label: string, node: number|null, first?: number}[],
  *   label?: string, terms?: number, window?: {kernel: number[], stride: number[], padding: number[], dilation: number[]},
  *   group?: {first: number, of: number}, quantities?: Object<string, number>, weights?: number[], notes?: string[]}} ProofEntry
- * @typedef {Map<string, import("./source.js").NumberArray>} Arrays
- * @typedef {{node: any, entry: ProofEntry, arrays: Arrays, channel: number, at: {row: number, column: number}|null,
- *   byId: Map<number, any>, columns: Object<string, number>}} PeakContext
+ * @typedef {import("./types.js").Arrays} Arrays
+ * @typedef {{node: import("./types.js").SceneNode, entry: ProofEntry, arrays: Arrays, channel: number, at: {row: number, column: number}|null,
+ *   byId: Map<number, import("./types.js").SceneNode>, columns: Object<string, number>}} PeakContext
  */
 
 /**
- * @param {any} node of the manifest
+ * @param {import("./types.js").SceneNode} node
  * @param {ProofEntry} entry
  * @param {Arrays} arrays `proof`, `proof_terms`, ... of the op
  * @param {{row: number, column: number}|null} at the peak's cell, nothing for a list of values
- * @param {Map<number, any>} byId nodes of the manifest
- * @returns {any} an Arithmetic
+ * @param {Map<number, import("./types.js").SceneNode>} byId nodes of the manifest
+ * @returns {import("./types.js").Answer}
  */
 export function peakArithmetic(node, entry, arrays, channel, at, byId) {
   const table = arrays.get("proof").data;
@@ -43,12 +43,13 @@ export function peakArithmetic(node, entry, arrays, channel, at, byId) {
   };
 }
 
-/** Terms of each rule. @type {Object<string, (context: PeakContext, patches: any[]) => any[]>} */
+/** Terms of each rule. @type {Object<string, (context: PeakContext, patches: import("./types.js").Patch[]) => import("./types.js").Term[]>} */
 const PEAK_RULES = {
   given: () => [],
-  norm({ columns, entry, ...context }) {
+  norm(context) {
+    const { columns, entry } = context;
     const scale = (columns.weight ?? 1) / Math.sqrt(columns.var + entry.quantities.eps);
-    const terms = [{ label: "x · scale", value: columns.x * scale, input: columns.x, weight: scale, cell: operandCell({ entry, columns, ...context }, 0) }];
+    const terms = [{ label: "x · scale", value: columns.x * scale, input: columns.x, weight: scale, cell: operandCell(context, 0) }];
     if (columns.mean) terms.push({ label: "−mean · scale", value: -columns.mean * scale, input: -columns.mean, weight: scale, cell: null });
     return terms.sort(bySize);
   },
@@ -75,7 +76,7 @@ const PEAK_RULES = {
   copy: (context) => placedTerms(context, []),
 };
 
-/** Terms that stand at places of their own. */
+/** Terms that stand at places of their own. @param {PeakContext} context @param {import("./types.js").Patch[]} patches @returns {import("./types.js").Term[]} */
 function placedTerms(context, patches) {
   const { arrays, channel, entry, columns } = context;
   const places = arrays.get("proof_places");
@@ -95,7 +96,7 @@ function placedTerms(context, patches) {
   return terms;
 }
 
-/** What a place of the terms means: its label and its cell upstream. */
+/** What a place of the terms means: its label and its cell upstream. @param {PeakContext} context @param {number} place */
 function placed({ entry, byId, channel, at }, place) {
   const operand = entry.operands[0];
   const source = operand.node === null ? null : byId.get(operand.node);
@@ -119,12 +120,12 @@ function windowStart(window, at, axis) {
   return cell * window.stride[axis] - window.padding[axis];
 }
 
-/** Rows and columns a patch stands on. */
+/** Rows and columns a patch stands on. @param {PeakContext} context */
 function windowPlaces({ entry: { window }, at }) {
   return [0, 1].map((axis) => Array.from({ length: window.kernel[axis] }, (_, step) => windowStart(window, at, axis) + step * window.dilation[axis]));
 }
 
-/** Patch, kernel and products of the terms that have them. */
+/** Patch, kernel and products of the terms that have them. @param {PeakContext} context @returns {import("./types.js").Patch[]} */
 function patchesOf(context) {
   const { arrays, channel } = context;
   const patches = arrays.get("proof_patches");
@@ -140,7 +141,7 @@ function patchesOf(context) {
   });
 }
 
-/** The cell of an operand that is read where the result stands. */
+/** The cell of an operand that is read where the result stands. @param {PeakContext} context @param {number} place */
 function operandCell({ entry, byId, channel, at }, place) {
   const { node, first = 0 } = entry.operands[place];
   if (node === null) return null;
@@ -155,6 +156,7 @@ function operandCell({ entry, byId, channel, at }, place) {
 
 const NAMED = ["x", "mean", "var", "divisor"];
 
+/** @param {PeakContext} context */
 function quantitiesOf({ entry, columns }) {
   if (entry.rule === "joined") return {};
   const named = NAMED.filter((name) => name in columns).map((name) => [name, columns[name]]);
@@ -203,7 +205,10 @@ export function unexpected(table, entry, statisticOf) {
 
 const FOLLOWING = { norm: ["x", "difference"], cells: ["1", "difference"], function: ["x"], joined: ["x"] };
 
-/** The same float64 steps, in the same order, as where it was written. */
+/**
+ * The same float64 steps, in the same order, as where it was written.
+ * @param {string} name @param {ProofEntry} entry @param {(name: string, otherwise?: number) => number} given @param {(name: string) => number} statistic
+ */
 function expectation(name, { rule, quantities, weights }, given, statistic) {
   const value = given("value");
   if (name === "value") {

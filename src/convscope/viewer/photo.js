@@ -28,6 +28,7 @@ class PhotoFrame {
 }
 
 export class PhotoPanel {
+  /** @param {import("./types.js").Context} context */
   constructor(context) {
     this.context = context;
     this.main = new PhotoFrame(context.scene, "main");

@@ -31,7 +31,7 @@ export class ProofPanel {
    * @param {() => void} options.close
    * @param {() => "night"|"paper"} options.ground
    * @param {(cell: ProofCell) => number} options.factor what the cell's value was multiplied by, 1 where it is as it was
-   * @param {(node: number) => {name: string}[]} options.readers ops of the same size that read this cell on
+   * @param {(node: number) => import("./types.js").SceneNode[]} options.readers ops of the same size that read this cell on
    */
   constructor(options) {
     this.options = options;
@@ -108,6 +108,7 @@ export class ProofPanel {
   step(found, place) {
     const word = place && SUMS_OF_TWO.includes(this.chain[place - 1].kind) ? "where the larger, " : "where ";
     const heading = place ? element("p", { class: "whence" }, element("span", { class: "dim" }, word), this.cellLink(found.cell)) : null;
+    /** @type {HTMLElement[]} */
     const body = [this.verdict(switchedBy(found, this.options.factor(found.cell)))];
     const named = Object.entries(found.quantities ?? {});
     body.push(element("p", { class: "formula" }, element("span", { class: "kind" }, kindText(found.kind)), " ", found.formula));

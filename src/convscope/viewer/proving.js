@@ -46,7 +46,7 @@ export function fitProof(context, viewer) {
   context.keys.push({ keys: "Enter", press: null, text: "on a cell of the map: where its value comes from" },
     { keys: "x", press: "x", text: "close the arithmetic", run: () => state.update({ proof: null }) },
     { keys: "Backspace", press: "Backspace", text: "the way back", run: back });
-  state.addEventListener("change", ({ detail }) => {
+  state.watch((detail) => {
     if (["layer", "channel", "proof", "theme"].some((key) => detail.has(key))) draw();
   });
   draw();

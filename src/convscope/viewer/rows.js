@@ -3,18 +3,21 @@
 /**
  * @typedef {Object} SpineRow
  * @property {"op"|"group"|"heading"} type
- * @property {any} [node] the op, or the op whose output a folded group hands on
- * @property {any} [group]
+ * @property {import("./types.js").SceneNode} [node] the op, or the op whose output a folded group hands on
+ * @property {import("./types.js").SceneGroup} [group]
  * @property {string} name
  * @property {string} label name within its group
  * @property {number} depth
  * @property {number[]} members ids of the ops it stands for
  */
 
-/** @param {(name: string) => boolean} isOpen @returns {SpineRow[]} */
+/** @param {import("./scene.js").SceneView} scene @param {(name: string) => boolean} isOpen @returns {SpineRow[]} */
 export function spineRows(scene, isOpen) {
+  /** @type {SpineRow[]} */
   const rows = [];
+  /** @type {Map<string, SpineRow>} */
   const groups = new Map();
+  /** @type {string[]} */
   let open = [];
   for (const node of scene.nodes) {
     const shut = node.groups.findIndex((name) => scene.groups.has(name) && !isOpen(name));
@@ -43,6 +46,7 @@ export function spineRows(scene, isOpen) {
     const group = scene.groups.get(name);
     const output = scene.byId.get(group.output) ?? node;
     const label = scene.shortName(name, parent);
+    /** @type {SpineRow} */
     const row = { type: "group", node: output, group, name, depth: path.length, label, members: [node.id] };
     groups.set(name, row);
     rows.push(row);

@@ -4,6 +4,7 @@
 const WRAPPER = 0.6;
 
 export class SceneView {
+  /** @param {import("./types.js").SceneManifest} manifest */
   constructor(manifest) {
     this.manifest = manifest;
     this.nodes = manifest.nodes;
@@ -41,7 +42,8 @@ export class SceneView {
 
   /**
    * Of a layer's strongest channels the one whose picture is most distinct.
-   * @param {{data: Uint8Array, shape: number[]}|undefined} strip
+   * @param {import("./types.js").SceneNode} node
+   * @param {import("./types.js").NumberArray|undefined} strip
    */
   tellingChannel(node, strip) {
     if (!strip || node.view !== "map") return node.strongest?.[0] ?? 0;

@@ -18,6 +18,7 @@ export function matchingNodes(scene, text) {
 }
 
 export class SearchBox {
+  /** @param {import("./types.js").Context} context */
   constructor(context) {
     this.context = context;
     this.input = element("input", {

@@ -8,16 +8,18 @@ import { channelStatistics, statistic } from "./statistics.js";
 import { Trouble } from "./trouble.js";
 
 /**
- * @typedef {{data: Uint8Array|Float32Array|Int32Array, shape: number[]}} NumberArray
+ * @typedef {import("./types.js").NumberArray} NumberArray
+ * @typedef {import("./types.js").Arrays} Arrays
  *
  * @typedef {Object} Source
- * @property {Object} manifest the scene's manifest
+ * @property {import("./types.js").SceneManifest} manifest the scene's manifest
  * @property {() => Promise<Map<string, NumberArray>>} first photo, input, logits, strip/ID, strip_scales/ID
  * @property {(id: number) => Promise<Map<string, NumberArray>>} node maps, stats, filters ... of one op,
  *   named without the id; no maps where the scene neither has nor can derive them
  * @property {(id: number) => string} origin how near the op's maps are to the true values, in words
- * @property {(node: number, channel: number, cell: {row: number, column: number}|null) => Promise<any>} value the
- *   arithmetic of one value, the channel's peak where no cell is named
+ * @property {(node: number, channel: number, cell: import("./types.js").CellAt|null) => Promise<import("./types.js").Answer>} value
+ *   the arithmetic of one value, the channel's peak where no cell is named
+ * @property {(cause: any) => string} [refusal] what is said where data could not be read
  */
 
 const LIVE = "For any other cell ask the live page: convscope serve.";
@@ -40,6 +42,8 @@ export class InlineSource {
     this.manifest = JSON.parse(page.getElementById("convscope-manifest").textContent);
     /** Known once something has been asked for. @type {any} */
     this.index = null;
+    /** @type {Promise<void>|undefined} */
+    this.opened = undefined;
     this.nodes = new Map(this.manifest.nodes.map((node) => [node.id, node]));
     this.shapes = new Map(this.manifest.nodes.map((node) => [node.id, [node.channels, node.rows, node.columns]]));
     /** @type {Map<string, {promise: Promise<any>, bytes: number}>} */
@@ -112,7 +116,7 @@ export class InlineSource {
     return this.remembered(name, bytes, async () => {
       const holder = this.page.querySelector(`script[data-chunk="${name}"]`);
       const buffer = await unzipped(bytesOfText(holder.textContent));
-      const read = Object.entries(places).map(async ([array, place]) => [array, await decodedPlace(buffer, place)]);
+      const read = Object.entries(places).map(async ([array, place]) => /** @type {[string, NumberArray]} */ ([array, await decodedPlace(buffer, place)]));
       return new Map(await Promise.all(read));
     });
   }

@@ -24,6 +24,7 @@ function groupText(group) {
 }
 
 export class SpinePanel {
+  /** @param {import("./types.js").Context} context */
   constructor(context) {
     this.context = context;
     this.tree = element("div", {
@@ -38,7 +39,7 @@ export class SpinePanel {
     this.seen = new IntersectionObserver((entries) => {
       for (const entry of entries) if (entry.isIntersecting) this.paint(entry.target);
     }, { rootMargin: "200px" });
-    context.state.addEventListener("change", ({ detail }) => {
+    context.state.watch((detail) => {
       if (detail.has("opened") || detail.has("shut")) this.build();
       else if (detail.has("layer")) this.mark(true);
       if (detail.has("range") || detail.has("theme")) this.repaint();
@@ -53,7 +54,7 @@ export class SpinePanel {
 
   build() {
     const { scene, state } = this.context;
-    const focused = this.tree.contains(this.tree.getRootNode().activeElement);
+    const focused = this.tree.contains(/** @type {ShadowRoot} */ (this.tree.getRootNode()).activeElement);
     this.seen.disconnect();
     this.rows = spineRows(scene, (name) => state.isOpen(name));
     const lanes = laneLayout(this.rows, scene);

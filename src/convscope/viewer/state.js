@@ -18,10 +18,32 @@ export class State extends EventTarget {
     super();
     this.scene = scene;
     this.address = address;
+    /** Under the cursor. @type {import("./types.js").PointedCell|null} */
     this.cell = null;
     /** Whether the address named no channel, so that a telling one may be chosen. */
     this.open = !new URLSearchParams(address.read().replace(/^#/, "")).has("channel");
+    /** Names of the layer and of what is chosen of the colours, the order, the ground. */
+    this.layer = "";
+    this.channel = 0;
+    this.range = RANGES[0];
+    this.sort = SORTS[0];
+    this.theme = GROUNDS[0];
+    /** The cell whose arithmetic is shown, as text. @type {string|null} */
+    this.proof = null;
+    // Of a host's own parts, as text.
+    this.box = "";
+    this.cam = "";
+    this.pins = "";
+    /** Groups opened and folded by hand. @type {Set<string>} */
+    this.opened = new Set();
+    /** @type {Set<string>} */
+    this.shut = new Set();
     Object.assign(this, this.parsed(address.read()));
+  }
+
+  /** Calls back after each change. @param {(changed: Set<string>) => void} run with the names of what has changed */
+  watch(run) {
+    this.addEventListener("change", (event) => run(/** @type {CustomEvent<Set<string>>} */ (event).detail));
   }
 
   get node() {

@@ -9,6 +9,7 @@ import { statistic } from "./statistics.js";
 const LISTED = 8;
 
 export class VectorGlass {
+  /** @param {import("./types.js").Context} context */
   constructor(context) {
     this.context = context;
     this.title = element("h3", {});
@@ -20,10 +21,13 @@ export class VectorGlass {
       on: { mousemove: (event) => this.hover(event), mouseleave: () => this.say(this.context.state.channel), click: (event) => this.click(event), keydown: (event) => this.key(event) },
     }, this.canvas, this.cross, this.marks);
     this.readout = element("p", { class: "readout", "aria-live": "polite" });
+    /** Lines and columns the values are drawn in. */
+    this.rows = 1;
+    this.columns = 1;
     this.note = element("p", { class: "dim" });
     this.ends = element("div", { class: "ends" });
     this.node = element("section", { class: "glass", "aria-label": "the values" }, element("header", {}, this.title), this.plate, this.readout, this.note, this.ends);
-    context.state.addEventListener("change", ({ detail }) => {
+    context.state.watch((detail) => {
       if (!detail.has("layer") && !(detail.size === 1 && detail.has("proof"))) this.draw();
     });
     new ResizeObserver(() => this.isPlot && this.draw()).observe(this.plate);
