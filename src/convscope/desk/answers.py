@@ -11,16 +11,25 @@ from convscope.errors import ConvscopeError, ImageError, UnknownLayerError, Unkn
 class PageError(ConvscopeError):
     """A request that cannot be answered; ``status`` and ``code`` say why.
 
-    ``retry_after`` is in seconds, where coming again may help.
+    ``retry_after`` is in seconds, where coming again may help; ``control`` names the control of a lesson that
+    the sentence belongs to.
     """
 
     def __init__(
-        self, status: int, code: str, message: str, *, hint: str = "", retry_after: int | None = None
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        hint: str = "",
+        retry_after: int | None = None,
+        control: str = "",
     ) -> None:
         super().__init__(message, hint=hint)
         self.status = status
         self.code = code
         self.retry_after = retry_after
+        self.control = control
 
 
 def busy(what: str, seconds: int = 1) -> PageError:
@@ -35,15 +44,16 @@ def unknown(what: str) -> PageError:
     return PageError(404, f"no_such_{what}", f"there is no such {what}, or it is no longer kept")
 
 
-def error_body(code: str, message: str, hint: str = "") -> dict[str, Any]:
-    """The body of every error.
+def error_body(code: str, message: str, hint: str = "", control: str = "") -> dict[str, Any]:
+    """The body of every error; ``control`` is there where it names one.
 
     Examples
     --------
     >>> error_body("busy", "too many looks are waiting already")["error"]["code"]
     'busy'
     """
-    return {"error": {"code": code, "message": message, "hint": hint}}
+    beside = {"control": control} if control else {}
+    return {"error": {"code": code, "message": message, "hint": hint, **beside}}
 
 
 def error_bytes(code: str, message: str, hint: str = "") -> bytes:
@@ -80,7 +90,9 @@ def describe(error: BaseException) -> dict[str, Any]:
         kind = type(error).__name__
         hint = "CONVSCOPE_DEBUG=1, set where the server is started, shows where."
         return {"code": "failed", "status": 422, "message": f"this failed with {kind}", "hint": hint}
-    return {**found, "message": error.message, "hint": error.hint}
+    control = getattr(error, "control", "")
+    beside = {"control": control} if control else {}
+    return {**found, "message": error.message, "hint": error.hint, **beside}
 
 
 def _code(error: ConvscopeError) -> str:

@@ -75,6 +75,22 @@ def explain(
 def _explained(trace: Trace, found: Arithmetic, indices: Mapping[str, int]) -> dict[str, Any]:
     at = found.cell.at
     box = trace.field_box(indices[found.cell.op], *at) if at is not None and len(at) == 2 else None
+    sides = None if box is None else [box.top, box.left, box.bottom, box.right]
+    return described(found, indices, sides)
+
+
+def described(
+    found: Arithmetic, indices: Mapping[str, int], field: list[int] | None = None
+) -> dict[str, Any]:
+    """One arithmetic as plain JSON; see :func:`explain`.
+
+    Parameters
+    ----------
+    indices
+        Numbers of ops by their names; a cell of an op that is not among them has the number ``None``.
+    field
+        Box of input pixels, where it is known.
+    """
     count = len(found.terms)
     left = (
         found.terms.values[TERMS:].sum()
@@ -99,7 +115,7 @@ def _explained(trace: Trace, found: Arithmetic, indices: Mapping[str, int]) -> d
         "first_channel": found.first_channel,
         "source": indices.get(found.source or ""),
         "parents": [_cell(cell, indices) for cell in _parents(found.terms)],
-        "field": None if box is None else [box.top, box.left, box.bottom, box.right],
+        "field": field,
         "notes": list(found.notes),
     }
 

@@ -60,3 +60,37 @@ class AttributionBody(_Body):
     target: Count | None = None
     node: Count | None = None
     method: Literal["grad_cam"] = "grad_cam"
+
+
+Setting = (
+    Annotated[str, Field(max_length=60_000)]
+    | bool
+    | int
+    | float
+    | Annotated[list[Annotated[str, Field(max_length=100)] | float], Field(max_length=64)]
+)
+
+
+class LessonBody(_Body):
+    """What a lesson's controls stand on; those that are not named stand on their default.
+
+    Whether a value is one its control can take, the control says. With ``preview`` a large photo is made
+    smaller first, to answer at once.
+    """
+
+    values: Annotated[dict[Key, Setting], Field(max_length=64)] = {}
+    preview: bool = False
+
+
+class LessonStepBody(LessonBody):
+    """One step of a lesson's convolution."""
+
+    step: Count = 0
+
+
+class LessonFileBody(LessonStepBody):
+    """A file to keep; an animation begins with ``step``."""
+
+    what: Literal["png", "gif", "webp", "mp4", "json", "csv"]
+    language: Literal["en", "zh"] = "en"
+    per_second: Annotated[float, Field(ge=0.1, le=50)] = 4.0

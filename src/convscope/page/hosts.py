@@ -284,7 +284,15 @@ def _settle(job: _Job, head: dict[str, Any], blob: bytes) -> None:
         return
     if "error" in head:
         told = head["error"]
-        job.answer.set_exception(PageError(told["status"], told["code"], told["message"], hint=told["hint"]))
+        job.answer.set_exception(
+            PageError(
+                told["status"],
+                told["code"],
+                told["message"],
+                hint=told["hint"],
+                control=told.get("control", ""),
+            )
+        )
     else:
         job.answer.set_result((head["answer"], blob))
 

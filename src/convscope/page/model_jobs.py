@@ -16,6 +16,7 @@ from convscope.desk.looking import send_look
 from convscope.desk.passes import Passes
 from convscope.desk.questions import QUESTIONS
 from convscope.page.worker import Handler, limit_memory
+from convscope.page.lesson_jobs import LessonJobs
 
 
 def make_handler(hello: dict[str, Any]) -> Handler:
@@ -26,7 +27,8 @@ def make_handler(hello: dict[str, Any]) -> Handler:
     if taken:
         limit_memory(taken + int(hello["model_memory"]))
     passes = Passes(int(hello["trace_bytes"]))
-    doors = {"warm": warm, "look": look, "names": names}
+    lessons = LessonJobs(passes)
+    doors = {"warm": warm, "look": look, "names": names, "lesson": lessons.handle}
 
     def handle(
         op: str, payload: dict[str, Any], blob: bytes, line: Line

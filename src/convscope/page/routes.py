@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from convscope.desk.answers import PageError
 from convscope.desk.sample_photos import read_sample, sample_names
 from convscope.page.bodies import AttributionBody, BoxBody, LookBody, SampleBody
+from convscope.page.lesson_routes import LESSON_ROUTES
 from convscope.page.looks import Look, Spec
 from convscope.page.web import BINARY, JSON, WORTH_PACKING, pack, packed_response, packs, state_of
 
@@ -244,7 +245,8 @@ def error_response(error: PageError) -> JSONResponse:
     from convscope.desk.answers import error_body
 
     headers = {"retry-after": str(error.retry_after)} if error.retry_after is not None else {}
-    return JSONResponse(error_body(error.code, error.message, error.hint), error.status, headers)
+    body = error_body(error.code, error.message, error.hint, error.control)
+    return JSONResponse(body, error.status, headers)
 
 
 _PHOTO_BODY = {
@@ -275,6 +277,7 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any], dict[str, Any]], ...] = (
     ("POST", "/api/looks/{look}/box", box, {}),
     ("POST", "/api/looks/{look}/attribution", attribution, {}),
     ("GET", "/api/looks/{look}/export", export, {}),
+    *LESSON_ROUTES,
 )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from convscope.desk.answers import PageError
 from convscope.desk.catalog import Catalog
 from convscope.page.hosts import WorkerHost
+from convscope.page.lessons import Lessons
 from convscope.page.looks import WARM_LAST, Looks
 from convscope.page.photos import Photos
 from convscope.page.settings import GivenPhoto, Settings
@@ -41,6 +42,7 @@ class State:
         self.catalog = Catalog(settings.models)
         self.photos = Photos(self.decoder, bounds)
         self.looks = Looks(self.models, self.photos, bounds)
+        self.lessons = Lessons(self.models, self.photos, self.catalog, bounds)
         self.given: list[str] = []
         self.loaded = asyncio.Event()
         self._asked = False

@@ -6,10 +6,12 @@ const TOKEN_KEY = "convscope-token";
 
 /** A sentence of the server, or of the way to it. `code` says which. */
 export class ApiError extends Trouble {
-  constructor(status, { code = "failed", message = "the server gave no reason", hint = "" } = {}) {
+  constructor(status, { code = "failed", message = "the server gave no reason", hint = "", control = "" } = {}) {
     super(message, hint ?? "");
     this.status = status;
     this.code = code;
+    /** Of a lesson: which of its controls the sentence belongs to. */
+    this.control = control;
   }
 }
 

@@ -22,6 +22,7 @@ import { StatusLine } from "./status.js";
  * @property {(title: string) => void} titled told what is looked at
  * @property {((written: string) => string)|null} link the address that opens this sight, where there can be one
  * @property {(EventTarget & {matches: boolean})|undefined} dark whether the surroundings are dark
+ * @property {() => HTMLElement} [tabs] what leads to other parts of the page
  * @property {{model: string, photo: string, again: string, stays: string, own: string}} words how to do here what differs between hosts
  */
 
@@ -49,6 +50,7 @@ export class Desk {
     this.shown = null;
     /** @type {any} */
     this.viewer = null;
+    this.viewerTitle = "";
   }
 
   get wished() {
@@ -137,7 +139,8 @@ export class Desk {
     } finally {
       this.coming = false;
     }
-    this.host.titled(`${this.session.modelName(wish.model)} looking at ${look.source.manifest.image.name}`);
+    this.viewerTitle = `${this.session.modelName(wish.model)} looking at ${look.source.manifest.image.name}`;
+    this.host.titled(this.viewerTitle);
     // What is hidden takes no focus.
     viewer.classList.remove("coming");
     if (old) moveOver(old, viewer, this.host.place);
@@ -187,6 +190,7 @@ function fitSecond(desk, look, other, context, viewer) {
   viewer.glass.node.append(beside.node);
   viewer.glass.node.querySelector("header .said").after(beside.pinButton);
   const plain = look.base && LiveAddress.secondText(look.base.wish);
+        if (this.host.tabs) viewer.heading.before(this.host.tabs());
   context.keys.push({ keys: "v", press: "v", text: "a second look beside this one; with something switched off, the network as it is", run: () => {
     if (other) desk.go({ versus: "" });
     else if (plain) desk.go({ versus: plain });

@@ -1,0 +1,112 @@
+"""Lessons as the server has them run: it says which photo and which model, the worker computes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from convscope.desk.answers import PageError
+from convscope.desk.lessons import known_lesson, model_of, picture_of
+from convscope.desk.sample_photos import read_sample
+from convscope.errors import ControlError
+from convscope.page.hosts import WorkerHost
+from convscope.page.photos import Photos
+from convscope.page.settings import Bounds
+
+if TYPE_CHECKING:
+    from convscope.desk.catalog import Catalog
+
+#: Someone drags: before a new look, beside questions about one.
+LESSON_FIRST = 1
+
+
+@dataclass
+class Lessons:
+    """Runs of lessons; a photo is sent to the worker once, and again only where it was lost."""
+
+    models: WorkerHost
+    photos: Photos
+    catalog: Catalog
+    bounds: Bounds
+
+    def __post_init__(self) -> None:
+        self._samples: dict[str, str] = {}
+        self._sent: set[str] = set()
+
+    async def ask(
+        self, name: str, values: Mapping[str, Any], task: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], bytes]:
+        """Have the worker run a lesson.
+
+        Parameters
+        ----------
+        task
+            What is wanted of it, as :class:`~convscope.page.lesson_jobs.LessonJobs` takes it.
+
+        Raises
+        ------
+        PageError
+            404 if there is no such lesson; 422 with ``control`` where a control cannot take its value.
+        """
+        lesson = known_lesson(name)
+        try:
+            picture, model = picture_of(lesson, values), model_of(lesson, values)
+        except ControlError as error:
+            raise PageError(422, "control", error.message, hint=error.hint, control=error.control) from None
+        payload: dict[str, Any] = {"lesson": name, "values": dict(values), **task}
+        if model is not None:
+            payload["model"] = self._model(*model)
+        if picture is None:
+            return await self._submit(payload)
+        try:
+            key = await self._photo(picture)
+            payload["photo"] = self.photos.get(key).as_dict()
+        except PageError as error:
+            raise _beside(error, "picture") from None
+        if key in self._sent:
+            try:
+                return await self._submit(payload)
+            except PageError as error:
+                if error.code != "photo_missing":
+                    raise
+        if len(self._sent) > 1000:
+            self._sent.clear()
+        pixels = await self.photos.pixels(key)
+        self._sent.add(key)
+        return await self._submit(payload, pixels)
+
+    async def _submit(self, payload: dict[str, Any], blob: bytes = b"") -> tuple[dict[str, Any], bytes]:
+        seconds = self.bounds.look_seconds if "model" in payload else self.bounds.ask_seconds
+        return await self.models.submit("lesson", payload, blob, seconds=seconds, priority=LESSON_FIRST)
+
+    async def _photo(self, text: str) -> str:
+        """The key of the photo a control names: by its id, or ``sample:NAME``."""
+        if not text.startswith("sample:"):
+            return self.photos.get(text).key
+        sample = text.removeprefix("sample:")
+        if not self.photos.has(self._samples.get(sample, "")):
+            data = read_sample(sample)
+            with self.photos.admit():
+                self._samples[sample] = (await self.photos.add(data, sample)).key
+        return self._samples[sample]
+
+    def _model(self, name: str, weights: str) -> dict[str, Any]:
+        """A model the server knows; one of the command line by its id or as it was given there."""
+        given = {model.spec: key for key, model in self.catalog.given.items()}
+        try:
+            return self.catalog.find(given.get(name, name), weights)
+        except PageError as error:
+            raise _beside(error, "kernel") from None
+
+
+def _beside(error: PageError, control: str) -> PageError:
+    """The same error, to be said beside a control."""
+    return PageError(
+        422 if error.status == 404 else error.status,
+        error.code,
+        error.message,
+        hint=error.hint,
+        retry_after=error.retry_after,
+        control=control,
+    )

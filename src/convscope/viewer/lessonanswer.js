@@ -1,0 +1,40 @@
+// What the server answers to a run of a lesson: a JSON head and, behind it, arrays.
+
+const ARRAYS = { uint8: Uint8Array, float32: Float32Array, float64: Float64Array };
+
+/**
+ * @typedef {{shape: number[], data: Uint8Array|Float32Array|Float64Array}} Numbers
+ * @typedef {Object<string, string>} Text in each language
+ * @typedef {{kind: string, top: number, left: number, bottom: number, right: number, tone: string, label: string}} Mark
+ * @typedef {{role: string, shape: number[], range: number[], caption: Text, marks: Mark[], cells: boolean, array: Numbers}} LessonMap
+ * @typedef {{label: Text, x: number[], y: number[]}} Series
+ * @typedef {{kind: string, marker: number|null, log: string, caption: Text, across: Text, up: Text, series: Series[], names: Text[]}} LessonChart
+ * @typedef {{caption: Text, head: Text[], rows: any[][]}} LessonTable
+ * @typedef {{first: number, sum: number[], sums: number[][], bias: number[], output: number[], agrees: boolean[]}} Steps
+ * @typedef {Object} Played what a player needs; rows and columns of `padded` are those the window moves over
+ * @property {Numbers} padded of shape [channels, rows, columns]
+ * @property {Numbers} kernel of shape [maps, channels of a group, rows, columns], as it is laid on the image
+ * @property {Numbers} maps of shape [maps, rows, columns]
+ * @property {number[][]} origins which row (column) of the image each padded one is, -1 for none
+ * @property {number[]} offset where the image begins
+ * @property {number[]} image
+ * @property {number[]} spread_image
+ * @property {number[]} stride
+ * @property {number[]} dilation
+ * @property {number[]} spread
+ * @property {number[]} window
+ * @property {number} groups
+ * @property {number} count
+ * @property {Steps} steps
+ * @typedef {{lesson: string, values: Object<string, any>, numbers: any, sentences: Object<string, string[]>, layout: string[][], maps: Object<string, LessonMap>, charts: Object<string, LessonChart>, tables: Object<string, LessonTable>, steps: number, preview: boolean, player: Played|null}} Answer
+ */
+
+/** @param {ArrayBuffer} buffer @returns {Answer} */
+export function decodeAnswer(buffer) {
+  const length = new DataView(buffer).getUint32(0, true);
+  const head = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
+  const numbers = ({ dtype, shape, offset, bytes }) => ({ shape, data: new ARRAYS[dtype](buffer, 4 + length + offset, bytes / ARRAYS[dtype].BYTES_PER_ELEMENT) });
+  for (const map of Object.values(head.maps)) map.array = numbers(map.array);
+  if (head.player) for (const name of ["padded", "kernel", "maps"]) head.player[name] = numbers(head.player[name]);
+  return head;
+}
