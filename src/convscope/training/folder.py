@@ -148,23 +148,38 @@ class RunFolder:
             ``in_use``, naming the process that holds it.
         """
         check_writable(self.path, folder=True)
+        made = not self.path.exists()
         self.path.mkdir(parents=True, exist_ok=True)
         remove_abandoned(self.path)
-        place = self.path / LOCK_NAME
-        handle = os.open(place, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = self._hold()
         try:
+            yield
+        finally:
+            # What never began leaves nothing behind.
+            if made and set(os.listdir(self.path)) <= {LOCK_NAME}:
+                with contextlib.suppress(OSError):
+                    (self.path / LOCK_NAME).unlink()
+                    self.path.rmdir()
+            os.close(handle)
+
+    def _hold(self) -> int:
+        """The lock file, open and locked."""
+        place = self.path / LOCK_NAME
+        while True:
+            handle = os.open(place, os.O_RDWR | os.O_CREAT, 0o644)
             if not _take(handle):
                 holder = os.pread(handle, 200, 0).decode("utf-8", "replace").strip() or "another process"
+                os.close(handle)
                 raise RunError(
                     f"`{self.path}` is used by {holder}",
                     code="in_use",
                     hint="Wait until it ends, or name another folder with --run.",
                 )
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
-            # The file stays: were it removed, two who opened it before and after could both hold "it".
-            yield
-        finally:
+            # One that was removed between opening and locking it locks nothing.
+            if place.exists() and os.path.samestat(os.fstat(handle), place.stat()):
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+                return handle
             os.close(handle)
 
 

@@ -128,9 +128,10 @@ def matched(model: Model, dataset: Dataset, part: str) -> Pictures:
     categories = model.card.categories
     missing = [name for name in dataset.classes if name not in categories]
     if missing:
+        known = [name for name in categories if not name.startswith("(unused output")]
         raise TrainingError(
             f"{model.card.name} knows no class {', '.join(missing[:5])}{' ...' if len(missing) > 5 else ''}",
-            hint=f"Its classes are: {', '.join(categories[:20])}{' ...' if len(categories) > 20 else ''}.",
+            hint=f"Its classes are: {', '.join(known[:20])}{' ...' if len(known) > 20 else ''}.",
         )
     split = dataset.parts[part]
     places = np.array([categories.index(name) for name in dataset.classes], np.int64)

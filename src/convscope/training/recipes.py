@@ -77,9 +77,6 @@ class Recipe:
         step it is renewed; steps between.
     mirror
         Test images are also looked at mirrored, and the two answers averaged.
-    whiten
-        The first convolution starts as whitening filters of the training images' patches, where the
-        network has one made for it.
     freeze_scales
         The scales of normalisation layers stay at 1.
     hidden
@@ -127,7 +124,6 @@ class Recipe:
     averaging_decay: float = 0.99
     averaging_every: int = 1
     mirror: bool = False
-    whiten: bool = False
     freeze_scales: bool = False
     hidden: int = 0
     outputs: int = 0
@@ -449,7 +445,8 @@ def recipe(name: str = "", network: str = "") -> Recipe:
         elsewhere = [net for net, row in _RECIPES.items() if net and wanted in row]
         hint = f"There are: {', '.join(names)}."
         if elsewhere:
-            hint += f" `{wanted}` is a recipe of {', '.join(elsewhere)}."
-        raise UsageError(f"there is no recipe `{wanted}` for {network or 'this network'}", hint=hint)
+            hint += f" `{wanted}` is a recipe of {', '.join(elsewhere)}.".replace("transfer:", "--transfer ")
+        whose = network.replace("transfer:", "the transfer of ") or "this network"
+        raise UsageError(f"there is no recipe `{wanted}` for {whose}", hint=hint)
     own = _RECIPES.get(network, {})
     return own[wanted] if wanted in own else _RECIPES[_others(network)][wanted]
