@@ -11,6 +11,7 @@ from convscope.cli import (
     classify,
     data,
     evaluate,
+    film,
     filters,
     layers,
     lesson,
@@ -32,7 +33,21 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (look, serve, classify, layers, filters, maps, value, models, lesson, data, train, evaluate):
+for command in (
+    look,
+    serve,
+    classify,
+    layers,
+    filters,
+    maps,
+    value,
+    models,
+    lesson,
+    data,
+    train,
+    evaluate,
+    film,
+):
     app.command(command.__name__.rpartition(".")[2])(command.run)
 
 

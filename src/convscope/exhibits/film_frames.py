@@ -101,7 +101,8 @@ class FilmFrames:
             tiles(sheet, self.top, left, PANEL, kernel_colours(kernels, self.view, self.kernel_limits))
             left += PANEL + GAP
         values = frame.values(self.layer)[self.image]
-        tiles(sheet, self.top, left, PANEL, raster.table("diverging")[as_bytes(values, self.map_limits)])
+        places = as_bytes(values, self.map_limits)
+        tiles(sheet, self.top, left, PANEL, raster.table("diverging")[places])
         if frame.probabilities is not None:
             self._answers(sheet, frame.probabilities[self.image])
         self._marked(sheet, index)

@@ -42,28 +42,45 @@ def report_bytes(scene: Scene) -> bytes:
     """The HTML file :func:`write_report` writes, in UTF-8; the same scene gives the same bytes."""
     index, chunks = pack_scene(scene)
     script, style = viewer_script(), viewer_style()
-    policy = (
-        f"default-src 'none'; script-src {source_hash(script)}; style-src {source_hash(style)}; "
-        "img-src blob: data:; base-uri 'none'; form-action 'none'"
-    )
     title = f"{scene.manifest['image']['name']} · {scene.manifest['model']['name']} · convscope"
     blocks = "\n".join(
         f'<script type="text/plain" data-chunk="{html.escape(name)}">{text}</script>'
         for name, text in chunks.items()
     )
-    page = _template()
-    for key, value in (
-        ("policy", html.escape(policy, quote=True)),
-        ("title", html.escape(_printable(title))),
-        ("style", style),
-        ("manifest", escaped_json(_without_proofs(scene.manifest))),
-        ("index", pack_json(index)),
-        ("chunks", blocks),
-        ("script", script),
-    ):
+    return filled(
+        _template(),
+        {
+            "policy": html.escape(page_policy(script, style), quote=True),
+            "title": html.escape(printable(title)),
+            "style": style,
+            "manifest": escaped_json(_without_proofs(scene.manifest)),
+            "index": pack_json(index),
+            "chunks": blocks,
+            "script": script,
+        },
+    )
+
+
+def page_policy(script: str, style: str) -> str:
+    """The content security policy of a page that is one file: this script, this style, no network."""
+    return (
+        f"default-src 'none'; script-src {source_hash(script)}; style-src {source_hash(style)}; "
+        "img-src blob: data:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def filled(page: str, values: Mapping[str, str]) -> bytes:
+    """A page with each ``<!--key-->`` replaced, in order, as UTF-8.
+
+    Raises
+    ------
+    ValueError
+        If the page has no place for one.
+    """
+    for key, value in values.items():
         before, mark, after = page.partition(f"<!--{key}-->")
         if not mark:
-            raise ValueError(f"report.html has no place for its {key}")
+            raise ValueError(f"the page has no place for its {key}")
         page = before + value + after
     return page.encode("utf-8")
 
@@ -106,6 +123,6 @@ def _template() -> str:
     return (resources.files("convscope") / "viewer" / "report.html").read_text("utf-8")
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Text that UTF-8 can write: stray halves of surrogate pairs (from file names) as ``\\udcxx``."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -1,0 +1,137 @@
+"""``convscope film``: a training seen again, filters forming, as one HTML file or an animation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from convscope.cli.options import JsonOption, print_json, say, step
+from convscope.errors import UsageError
+
+if TYPE_CHECKING:
+    from convscope.filming import Strip
+
+
+def run(
+    run_: Annotated[
+        str,
+        typer.Argument(
+            metavar="RUN",
+            help="A run folder of `convscope train`, or the folder given to `convscope.film`.",
+            show_default=False,
+        ),
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Where the page with the slider goes (.html); `RUN-film.html` if nothing else is asked for.",
+            show_default=False,
+        ),
+    ] = None,
+    animate: Annotated[
+        Path | None,
+        typer.Option(
+            "--animate", metavar="FILE", help="Write an animation: .gif, .webp or .mp4.", show_default=False
+        ),
+    ] = None,
+    layer: Annotated[
+        str | None,
+        typer.Option(
+            "--layer",
+            "-l",
+            metavar="NAME",
+            help="Whose filters and maps the animation shows; the first convolution's if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    image: Annotated[
+        int, typer.Option("--image", min=0, metavar="N", help="Which image of the film the animation shows.")
+    ] = 0,
+    per_second: Annotated[
+        float, typer.Option("--per-second", metavar="N", help="Frames of the animation in a second.")
+    ] = 4.0,
+    json: JsonOption = False,
+) -> None:
+    """See filters form: the kept steps of a training, with maps, answers and curves, under a slider.
+
+    Examples:
+
+    - `convscope film runs/tutorial_tanh-digits`
+    - `convscope film runs/tutorial_tanh-digits --animate film.gif`
+    - `convscope film runs/tutorial_cnn-cifar10 --animate film.gif --layer features.4 --image 2`
+    """
+    from convscope.filming import open_film
+
+    strip = open_film(run_)
+    if output is None and animate is None and not json:
+        output = Path(f"{strip.folder.resolve().parent.name or 'run'}-film.html")
+    check_outputs(output, animate)
+    if json:
+        print_json(_described(strip))
+    tell = _quiet if json else say
+    if output is not None:
+        from convscope.exhibits.film_page import write_film
+
+        with step(f"packing {len(strip)} frames"):
+            write_film(strip, output)
+        size = output.stat().st_size / 1e6 if output.is_file() else 0
+        tell(f"film of {len(strip)} steps: {output} ({size:.1f} MB, one file, needs no network)")
+        if output.is_file():
+            tell(f"open it in a browser: {output.resolve().as_uri()}")
+    if animate is not None:
+        write_animation(strip, animate, layer=layer, image=image, per_second=per_second)
+        tell(f"animation of {len(strip)} steps: {animate}")
+
+
+def check_outputs(output: Path | None, animate: Path | None) -> None:
+    """Everything that can be known to fail before anything is drawn."""
+    from convscope.exhibits.animation import check_animation
+    from convscope.files import check_writable
+
+    if output is not None and output.suffix.lower() not in (".html", ".htm") and output.suffix:
+        raise UsageError(f"the page's file must end in .html; got {str(output)!r}")
+    if animate is not None:
+        check_animation(animate)
+    for path in (output, animate):
+        if path is not None:
+            check_writable(path)
+
+
+def write_animation(
+    strip: Strip, path: Path, *, layer: str | None = None, image: int = 0, per_second: float = 4.0
+) -> None:
+    """The film as a GIF, WebP or MP4."""
+    from convscope.exhibits.animation import save_animation
+    from convscope.exhibits.film_frames import FilmFrames
+
+    frames = FilmFrames(strip, layer=layer, image=image)
+    with step(f"drawing {len(frames)} frames"):
+        save_animation(path, frames, per_second=per_second)
+
+
+def _described(strip: Strip) -> dict[str, Any]:
+    """What the film holds, in numbers."""
+    classes = strip.classes
+    frames = []
+    for frame in strip:
+        found: dict[str, Any] = {"step": frame.step, **frame.numbers}
+        if frame.probabilities is not None:
+            found["answers"] = [classes[int(row.argmax())] for row in frame.probabilities]
+        frames.append(found)
+    manifest = strip.manifest
+    return {
+        "title": manifest["title"],
+        "layers": [layer["name"] for layer in strip.layers],
+        "images": manifest["images"],
+        "classes": classes,
+        "frames": frames,
+    }
+
+
+def _quiet(text: str) -> None:
+    """Say nothing: what is printed is JSON."""
