@@ -28,7 +28,7 @@ import { StatusLine } from "./status.js";
 import { Trouble } from "./trouble.js";
 import { VectorGlass } from "./vector.js";
 
-const GROUNDS = { light: "paper", dark: "night" };
+const PATTERN_GROUNDS = { light: "paper", dark: "night" };
 
 /** What a part is given on the page, made anew for each. */
 function makeContext(theme, layer = "stem", more = "") {
@@ -37,7 +37,7 @@ function makeContext(theme, layer = "stem", more = "") {
   const state = new State(scene, new MemoryAddress());
   state.apply(state.parsed(`layer=${layer}&channel=2${more}`));
   /** @type {any} */
-  const context = { scene, source, state, ground: () => GROUNDS[theme], arrive() {}, enterGrid() {}, enterSpine() {}, keys: [], shown: [], prove() {} };
+  const context = { scene, source, state, ground: () => PATTERN_GROUNDS[theme], arrive() {}, enterGrid() {}, enterSpine() {}, keys: [], shown: [], prove() {} };
   context.legend = new Legend(context);
   context.glass = new MapGlass(context);
   return context;
@@ -254,7 +254,7 @@ async function showPatterns() {
   const main = element("main", { class: "patterns" }, element("h1", {}, "Patterns"), element("p", {}, "Every part of the page with fixed data, on light and on dark."));
   document.body.append(main);
   for (const [name, note, place, make] of PATTERNS) {
-    const themes = Object.keys(GROUNDS);
+    const themes = Object.keys(PATTERN_GROUNDS);
     const frames = themes.map(() => /** @type {PatternFrame} */ (document.createElement("convscope-pattern")));
     main.append(element("section", { data: { pattern: name } }, element("h2", {}, name, element("span", {}, ` ${note}`)), element("div", { class: "pair" }, ...frames)));
     for (const [at, theme] of themes.entries()) await frames[at].draw(sheet, theme, place, make);
