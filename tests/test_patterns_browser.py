@@ -60,7 +60,7 @@ def test_every_part_of_the_viewer_has_its_pattern() -> None:
             reached.add(name)
             waiting += re.findall(r'^import .* from "\./([\w-]+\.js)";', texts[name], re.MULTILINE)
     # Lessons and films are pages of their own.
-    for name in sorted(reached):
+    for name in sorted(name for name in reached if not name.startswith(("film", "lesson"))):
         text = texts[name]
         for part, body in re.findall(r"^export class (\w+)(.*?)^}", text, re.MULTILINE | re.DOTALL):
             if "this.node = element(" in body:
