@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,6 +25,11 @@ from convscope.cli.options import (
     say,
     step,
 )
+
+if TYPE_CHECKING:
+    from convscope.filming import Strip
+    from convscope.models import Card
+    from convscope.scene import Scene
 
 
 def run(
@@ -90,14 +95,13 @@ def run(
     with step(f"loading {model}"):
         loaded = load(model, weights, not no_normalize, size)
     from convscope.cli.answers import refuse_to_name, why_no_class
-    from convscope.exhibits.report import write_report
     from convscope.scene import make_scene
 
     with step(f"running {model}"):
         recorded = record(loaded, picture)
     with step("writing the report"):
         made = make_scene(recorded, top=top)
-        write_report(made, target)
+        _write(made, target, loaded.card)
         if scene is not None:
             made.save(scene)
     broken = why_no_class(recorded)
@@ -127,6 +131,34 @@ def run(
                 note(text)
     if broken:
         raise refuse_to_name(broken, hint=f"{target} shows where: such values are marked in it.")
+
+
+def _write(scene: Scene, target: Path, card: Card) -> None:
+    """The report, with the film of the training where there is one that can be read."""
+    from convscope.errors import FilmError
+    from convscope.exhibits.report import write_report
+
+    film = film_of(card)
+    try:
+        write_report(scene, target, film=film)
+    except FilmError as error:
+        note(f"without the film of the training: {error.message}")
+        write_report(scene, target)
+
+
+def film_of(card: Card) -> Strip | None:
+    """The film of the training, where the model is a run that has one."""
+    from convscope.errors import FilmError
+    from convscope.filming import open_film
+
+    if card.source != "run":
+        return None
+    try:
+        return open_film(card.reference)
+    except FilmError as error:
+        if error.code == "damaged":
+            note(error.message)
+        return None
 
 
 def _say_where(target: Path) -> None:

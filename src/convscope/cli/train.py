@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -173,6 +174,15 @@ def run(
             "`convscope film RUN`.",
         ),
     ] = True,
+    animate: Annotated[
+        Path | None,
+        typer.Option(
+            "--animate",
+            metavar="FILE",
+            help="Write the film as an animation too: .gif, .webp or .mp4.",
+            show_default=False,
+        ),
+    ] = None,
     checkpoint: Annotated[
         float,
         typer.Option(
@@ -196,6 +206,12 @@ def run(
     - `convscope train --resume --run runs/tutorial_cnn-cifar10`
     - `convscope look photo.png --model runs/tutorial_cnn-cifar10`
     """
+    if animate is not None:
+        from convscope.cli.film import check_outputs
+
+        if not film:
+            raise UsageError("`--animate` shows the film, and `--no-film` makes none")
+        check_outputs(None, animate)
     changes: dict[str, Any] = {
         "epochs": epochs,
         "batch": batch,
@@ -253,6 +269,28 @@ def run(
         )
     if not is_helper():
         _report(done, json)
+        if film:
+            _show_film(done, animate, json)
+
+
+def _show_film(done: Run, animate: Path | None, json: bool) -> None:
+    from convscope.cli.film import write_animation
+    from convscope.errors import FilmError
+    from convscope.filming import open_film
+
+    try:
+        strip = open_film(done.folder)
+    except FilmError:
+        # Why there is none was said when it could not be made.
+        if animate is None:
+            return
+        raise
+    if animate is not None:
+        write_animation(strip, animate)
+    if not json:
+        if animate is not None:
+            say(f"animation of {len(strip)} steps: {animate}")
+        say(f"see its filters form: convscope film {shlex.quote(str(done.folder))}")
 
 
 def pairs(texts: list[str]) -> dict[str, str]:
@@ -299,8 +337,6 @@ def _changed(wish: Wish, changes: dict[str, str], resume: bool) -> Recipe | str 
 
 def _latest() -> str:
     """The run under runs/ that was worked on last and is not at its end."""
-    from pathlib import Path
-
     from convscope.training.folder import RunFolder
 
     begun = [path.parent for path in Path("runs").glob("*/run.json") if not RunFolder(path.parent).finished]

@@ -27,6 +27,10 @@ export class FilmView extends EventTarget {
     this.range = "film";
     /** @type {number|null} */
     this.timer = null;
+    /** Set by a host that starts it later. @type {Promise<void>|undefined} */
+    this.started = undefined;
+    /** What the source opened. @type {any} */
+    this.film = null;
   }
 
   /** Shows the film; `wished` may name a step, a layer, an image and a range. @param {Object<string, string>} [wished] */

@@ -1,6 +1,7 @@
 // Starts the viewer in a report: the scene and the style are in the page itself.
 
 import { ConvscopeViewer } from "./app.js";
+import { fitFilm } from "./filmfitting.js";
 import { MemoryAddress } from "./memoryaddress.js";
 import { fitProof } from "./proving.js";
 import { InlineSource } from "./source.js";
@@ -11,7 +12,7 @@ const viewer = /** @type {ConvscopeViewer} */ (document.querySelector("convscope
 viewer.addEventListener("theme", () => (document.documentElement.dataset.theme = viewer.dataset.theme));
 // Inside another page the address is that page's.
 const address = location.protocol === "about:" ? new MemoryAddress(() => viewer.state.reread()) : new HashAddress();
-viewer.start(new InlineSource(document), address, document.querySelector("style").textContent, [fitProof]);
+viewer.start(new InlineSource(document), address, document.querySelector("style").textContent, [fitProof, fitFilm]);
 addEventListener("hashchange", () => viewer.state.reread());
 addEventListener("keydown", (event) => {
   if (event.target === document.body) viewer.key(event);
