@@ -27,6 +27,7 @@ from convscope.training.averaging import Average
 from convscope.training.batches import Batches
 from convscope.training.evaluation import Evaluation, class_scores, measure
 from convscope.training.fast_layers import FastLayers
+from convscope.training.huge_pages import use_huge_pages
 from convscope.training.optimizers import make_optimizer
 from convscope.training.pictures import Pictures
 from convscope.training.precision import HalfPrecision, resolve_precision
@@ -35,6 +36,9 @@ from convscope.training.recipes import Recipe
 from convscope.training.schedules import rate_at
 from convscope.training.state import to_device
 from convscope.training.together import Together
+
+# Steps after which the heap has its size; a training of fewer gains nothing from larger pages.
+_SETTLED = 16
 
 
 @dataclass
@@ -138,6 +142,7 @@ class Engine:
         self.steps_per_epoch = len(self.batches)
         self.steps = self.steps_per_epoch * recipe.epochs
         self.step = 0
+        self._made = 0
         self.sums = Sums()
         self.history: list[dict[str, Any]] = []
         self.evaluation: Evaluation | None = None
@@ -288,6 +293,9 @@ class Engine:
         self.sums.right += int(hits)
         self.sums.images += int(count)
         self.step += 1
+        self._made += 1
+        if self._made == _SETTLED and self.device.type == "cpu":
+            use_huge_pages()
         if self.average is not None:
             self.average.step(self.step)
         return int(count), stops > 0, saves > 0

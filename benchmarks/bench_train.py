@@ -1,0 +1,193 @@
+"""Training article C's network: the article's own program against ours, in CPU seconds with one thread.
+
+The article's program is written here as the article writes it: torchvision's ToTensor on single pictures, a
+DataLoader, SGD, batches of 32. Stretches of it and of ours are timed in turn in one process; ratios are taken
+turn by turn and their median printed. Then ours is trained until its test accuracy, the article's program as
+well with ``--full`` (most of an hour); otherwise its 20 epochs are reckoned from the stretches.
+
+    python benchmarks/bench_train.py path/to/cifar10.zip [--turns 7] [--seeds 3] [--full]
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import torch
+from PIL import Image
+from torch import nn
+from torch.nn import functional
+from torch.utils.data import DataLoader
+from torchvision.transforms import ToTensor
+
+from convscope.datasets import Dataset, Split, load_dataset, normalization
+from convscope.models import load_model
+from convscope.models.article_nets import TutorialCnn
+from convscope.training.engine import Engine, Hooks
+from convscope.training.pictures import Pictures, ready
+from convscope.training.recipes import Recipe, recipe
+
+CLOCK = time.process_time
+ARTICLE_EPOCHS = 20
+# The heap is put into larger pages after sixteen steps, which is done once in a training.
+_WARM = 20
+
+
+class AsTorchvision(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
+    """As torchvision's CIFAR10 hands them out: one PIL picture at a time."""
+
+    def __init__(self, split: Split) -> None:
+        self.images, self.labels = split.images, split.labels
+        self.transform = ToTensor()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
+        return self.transform(Image.fromarray(self.images[index])), int(self.labels[index])
+
+
+def article(train: AsTorchvision) -> tuple[nn.Module, Iterator[int]]:
+    """The article's network, and its loop as an iterator of the images of each step."""
+    torch.manual_seed(0)
+    model = TutorialCnn().train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.001, momentum=0.9)
+
+    def steps() -> Iterator[int]:
+        while True:
+            for inputs, labels in DataLoader(train, batch_size=32, shuffle=True):
+                loss = functional.cross_entropy(model(inputs), labels)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                yield len(labels)
+
+    return model, steps()
+
+
+def engine(data: Dataset, chosen: Recipe, seed: int = 0, images: int = 0) -> Engine:
+    """Our loop, as ``convscope train`` runs it, on the first so many pictures, or on all."""
+    torch.manual_seed(seed)
+    model = load_model(TutorialCnn(), input_size=32)
+    steps = model.card.preprocessing
+    if chosen.inputs == "normalized":
+        mean, std = normalization(data.train)
+        steps = replace(steps, mean=mean, std=std)
+    train, test = ready(data.train, steps), ready(data.test, steps)
+    if images:
+        assert train.images is not None
+        assert test.images is not None
+        train = Pictures(train.images[:images], train.labels[:images], train.mean, train.std)
+        test = Pictures(test.images[:16], test.labels[:16], test.mean, test.std)
+    return Engine(model, train, test, data.classes, chosen, seed=seed)
+
+
+def our_speed(data: Dataset, chosen: Recipe, images: int) -> float:
+    """Images a CPU second of our loop, its first steps left out."""
+    marks: list[float] = []
+
+    def clock(step: int, _: nn.Module) -> None:
+        if step >= _WARM:
+            marks.append(CLOCK())
+
+    made = engine(data, chosen.replace(epochs=1), images=images + _WARM * chosen.batch)
+    made.run(Hooks(on_step=clock))
+    return (len(marks) - 1) * chosen.batch / (marks[-1] - marks[0])
+
+
+def speeds(data: Dataset, turns: int, images: int) -> float:
+    """Print images a second of each loop; CPU seconds of an epoch of the article's."""
+    plain = recipe("article", "tutorial_cnn")
+    same = plain.replace(precision="auto", channels_last=True, fast_layers=True)
+    fast = recipe("fast", "tutorial_cnn")
+    _, steps = article(AsTorchvision(data.train))
+
+    def articles() -> float:
+        began, done = CLOCK(), 0
+        while done < images:
+            done += next(steps)
+        return done / (CLOCK() - began)
+
+    loops: dict[str, Callable[[], float]] = {
+        "the article's program, batch 32": articles,
+        "ours, its batch and rate": lambda: our_speed(data, same, images),
+        f"ours, recipe `fast`, batch {fast.batch}": lambda: our_speed(data, fast, images),
+    }
+    taken: dict[str, list[float]] = {name: [] for name in loops}
+    for turn in range(turns + 1):
+        for name, speed in loops.items():
+            found = speed()
+            if turn:
+                taken[name].append(found)
+    base = next(iter(loops))
+    print(f"images a CPU second, one thread; {turns} turns of about {images} images each")
+    print(f"{'what':<36}{'images/s':>10}{'an epoch s':>12}{'ratio':>8}{'goal':>9}")
+    for name, goal in zip(loops, ("", ">= 2", ">= 3.4"), strict=True):
+        ratio = statistics.median(a / b for a, b in zip(taken[name], taken[base], strict=True))
+        middle = statistics.median(taken[name])
+        print(f"{name:<36}{middle:>10.0f}{50_000 / middle:>12.1f}{ratio:>8.2f}{goal:>9}")
+    return 50_000 / statistics.median(taken[base])
+
+
+def measured(run: Callable[[], float]) -> tuple[float, float]:
+    """Test accuracy and CPU seconds of a whole training."""
+    began = CLOCK()
+    accuracy = run()
+    return accuracy, CLOCK() - began
+
+
+def trained(data: Dataset, seed: int) -> float:
+    """Test accuracy of our recipe, the preparation of the pictures included in what it costs."""
+    made = engine(data, recipe("fast", "tutorial_cnn").replace(evaluate_every=1000), seed)
+    made.run()
+    assert made.evaluation is not None
+    return made.evaluation.accuracy
+
+
+def article_trained(data: Dataset) -> float:
+    """Test accuracy of the article's program after its 20 epochs, measured rightly: on the test pictures."""
+    model, steps = article(AsTorchvision(data.train))
+    for _ in range(ARTICLE_EPOCHS * -(-len(data.train) // 32)):
+        next(steps)
+    model.eval()
+    right = 0
+    with torch.no_grad():
+        for inputs, labels in DataLoader(AsTorchvision(data.test), batch_size=256):
+            right += int((model(inputs).argmax(1) == labels).sum())
+    return right / len(data.test)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data")
+    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--images", type=int, default=2560)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--full", action="store_true", help="train the article's 20 epochs, too")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    data = load_dataset(arguments.data)
+    epoch = speeds(data, arguments.turns, arguments.images)
+    runs = []
+    for seed in range(arguments.seeds):
+        runs.append(measured(lambda seed=seed: trained(data, seed)))  # type: ignore[misc]
+        print(f"ours, seed {seed}: {runs[-1][0]:.2%} after {runs[-1][1]:.1f} CPU seconds", flush=True)
+    if not runs:
+        return
+    cost = ARTICLE_EPOCHS * epoch
+    how = "reckoned from the stretches above"
+    if arguments.full:
+        accuracy, cost = measured(lambda: article_trained(data))
+        how = f"{accuracy:.2%} on the test pictures"
+    mean = statistics.mean(accuracy for accuracy, _ in runs)
+    seconds = statistics.mean(seconds for _, seconds in runs)
+    print(f"the article's 20 epochs: {cost:.0f} CPU seconds ({how})")
+    print(f"ours: {mean:.2%}, mean of {len(runs)} seeds (goal >= 70 %), {seconds:.1f} CPU seconds")
+    print(f"ratio {cost / seconds:.1f} (goal >= 15)")
+
+
+if __name__ == "__main__":
+    main()
