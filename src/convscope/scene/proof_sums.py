@@ -81,6 +81,8 @@ class _Windows:
         right = max(0, int(self.columns.max()) + 1 - left - values.shape[2])
         padded = top or left or bottom or right
         self.values = functional.pad(values, (left, right, top, bottom)) if padded else values
+        # With the channels of a cell side by side, what a window reads is copied in long runs.
+        self.cells = self.values.permute(1, 2, 0).reshape(-1, self.inside) if groups == 1 else None
         within = (self.rows >= top) & (self.rows < top + values.shape[1])
         beside = (self.columns >= left) & (self.columns < left + values.shape[2])
         self.known = (within[:, :, None] & beside[:, None, :]).reshape(len(kernel), -1)
@@ -91,8 +93,9 @@ class _Windows:
         part = slice(first, min(first + self.many, len(self.kernel)))
         rows, columns, known = self.rows[part], self.columns[part], self.known[part]
         count = len(rows)
-        if self.each == self.inside:
-            inputs = self.values[:, rows[:, :, None], columns[:, None, :]].movedim(0, 1)
+        if self.cells is not None:
+            places = (rows[:, :, None] * self.values.shape[2] + columns[:, None, :]).flatten()
+            inputs = self.cells.index_select(0, places).reshape(count, self.area, self.inside).transpose(1, 2)
         else:
             channels = self.group[part, None] * self.each + torch.arange(self.each)
             inputs = self.values[
