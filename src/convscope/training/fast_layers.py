@@ -169,11 +169,10 @@ class _Dropout(torch.autograd.Function):
 class _ReluDropout(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, keep: int) -> Tensor:
-        result = values.clamp_min(0)
-        bits = result.view(_SAME_WIDTH[result.dtype])
-        bits.bitwise_and_(_mask(values, keep))
+        bits = _mask(values, keep)
+        result = bits.bitwise_and_(values.view(bits.dtype)).view(values.dtype)
         ctx.scale = _BYTES / keep
-        result.mul_(ctx.scale)
+        result.clamp_min_(0).mul_(ctx.scale)
         ctx.save_for_backward(result)
         return result
 
