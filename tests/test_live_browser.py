@@ -499,3 +499,28 @@ def test_a_look_can_be_cancelled_and_the_page_stays(page: LivePage) -> None:
     page.wait("!desk.session.going.size && root.querySelector('.status').hidden")
     assert page.get("viewer.scene.manifest.model.name") == "efficientnet_lite0"
     assert "resnet18" not in page.driver.current_url
+
+
+def test_a_new_photo_shows_answers_and_maps_while_the_rest_is_made(page: LivePage, tmp_path: Path) -> None:
+    import convscope
+    from page_server import picture
+
+    page.run(
+        "desk.told = [];"
+        "const bytes = Uint8Array.from(arguments[0]);"
+        "new MutationObserver(() => desk.told.push([desk.status.words.textContent,"
+        "  desk.status.maps.childElementCount, desk.status.photo.childElementCount]))"
+        "  .observe(desk.status.node, {childList: true, subtree: true, characterData: true});"
+        "desk.receive(new File([bytes], 'mine.png', {type: 'image/png'}));",
+        list(picture(seed=5)),
+    )
+    page.wait("desk.session.photoName(desk.wish.photo) === 'mine.png'")
+    page.wait("viewer?.dataset.ready === 'true' && desk.viewer === viewer")
+    told = page.get("desk.told")
+    assert any("running the model" in words or "drawing" in words or maps for words, maps, _ in told)
+    first = next(words for words, maps, _ in told if maps)
+    answers = convscope.trace("efficientnet_lite0", convscope.load_image(picture(seed=5))).predictions(3)
+    assert [answer.label in first for answer in answers] == [True] * 3
+    assert any(photo for _, _, photo in told)
+    assert page.get("desk.status.node.hidden") is True
+    assert page.texts(".answers .label")[:3] == [answer.label for answer in answers]

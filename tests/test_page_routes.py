@@ -167,6 +167,73 @@ def test_progress_goes_up_to_its_end(client: Any) -> None:
     assert all("done" not in line for line in lines[:-1])
 
 
+def test_the_answers_and_a_few_maps_come_before_the_scene(client: Any, expected: Any) -> None:
+    from base64 import b64decode
+
+    key = begin(client)
+    with client.stream("GET", f"/api/looks/{key}/progress") as answer:
+        lines = [json.loads(line) for line in answer.iter_lines()]
+    seen = [line["glimpse"] for line in lines if "glimpse" in line]
+    if not seen:
+        pytest.skip("the look was made between two lines")
+    answers = [(p.label, pytest.approx(p.probability)) for p in expected.predictions(3)]
+    assert [(a["label"], a["probability"]) for a in seen[0]["answers"]] == answers
+    convolutions = {op.shape[2:]: op for op in expected.ops if op.kind == "conv2d"}
+    assert [found["layer"] for found in seen[0]["maps"]] == [op.name for op in convolutions.values()]
+    for found in seen[0]["maps"]:
+        value = expected[found["layer"]].value[0]
+        assert found["channel"] == int(value.abs().amax((1, 2)).argmax())
+        cells = np.frombuffer(b64decode(found["bytes"]), np.uint8).reshape(found["rows"], found["columns"])
+        plane = torch_mean(value[found["channel"]], cells.shape)
+        assert cells == pytest.approx(
+            128 + plane / float(value[found["channel"]].abs().max()) * 127, abs=0.51
+        )
+
+
+def torch_mean(plane: Any, shape: tuple[int, int]) -> Any:
+    """A map made smaller by means over equal or overlapping blocks."""
+    import torch
+
+    return torch.nn.functional.adaptive_avg_pool2d(plane[None], shape)[0].numpy()
+
+
+def test_a_look_beyond_the_budget_says_which_maps_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    import gzip
+
+    import convscope
+    from convscope.desk import looking
+    from convscope.desk.passes import Passes
+
+    parts: dict[str, bytes] = {}
+
+    class Kept:
+        def emit(self, head: dict[str, Any], blob: bytes | memoryview = b"") -> None:
+            if "part" in head:
+                parts[head["part"]] = bytes(blob)
+
+        def cancelled(self) -> bool:
+            return False
+
+    spec = {
+        "model": {"spec": "tutorial_tanh", "weights": "none", "normalize": True, "size": None},
+        "photo": "x",
+    }
+    for budget, complete in ((1e9, True), (30_000, False)):
+        parts.clear()
+        monkeypatch.setattr(looking, "PAGE_BUDGET", budget)
+        pixels = convscope.load_image(picture(), name="small.png")
+        looking.send_look(Passes(1 << 30), {**spec, "edits": []}, lambda: pixels, Kept())  # noqa: B023
+        told = json.loads(gzip.decompress(parts["scene"]))
+        names = [entry["name"] for entry in told["index"]]
+        assert set(parts) == {"scene", "first", *(f"array/{n}" for n in range(len(names)))}
+        for number, entry in enumerate(told["index"]):
+            size = np.dtype(entry["dtype"]).itemsize * int(np.prod(entry["shape"]))
+            assert len(parts[f"array/{number}"]) == size
+        left_out = [n["id"] for n in told["manifest"]["nodes"] if n["channels"] and "maps" not in n["arrays"]]
+        assert bool(left_out) is not complete
+        assert not {f"maps/{index}" for index in left_out} & set(names)
+
+
 def test_the_scene_is_the_one_python_gives(
     client: Any, done: str, scene: dict[str, Any], expected: Any
 ) -> None:

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from convscope.models import Model
+    from convscope.scene.make import Kernels
     from convscope.tracing import Trace
     from convscope.tracing.events import Event
 
 #: Share of a look at which the pass begins and ends; before it the model is loaded, after it drawn.
 PASS_BEGINS, PASS_ENDS = 0.1, 0.7
-_TOLD_EVERY = 0.02
+_TOLD_EVERY = 0.04
 
 #: Gives what the model is to look at: a picture, or a batch prepared by hand.
 Seeing = Callable[[], Any]
@@ -67,6 +68,7 @@ class Passes:
         self._sizes: dict[str, int] = {}
         self._storages: dict[str, dict[int, int]] = {}
         self._ops: dict[str, int] = {}
+        self._kernels: dict[str, Kernels] = {}
         self._adopted: set[str] = set()
 
     @property
@@ -91,6 +93,10 @@ class Passes:
             self._make_room(keep={key})
         self._models.move_to_end(key)
         return self._models[key]
+
+    def kernels(self, told: dict[str, Any]) -> Kernels:
+        """A place for what scenes show of a model's filters, kept as long as the model."""
+        return self._kernels.setdefault(_key("model", told), {})
 
     def adopt(self, spec: dict[str, Any], recorded: Trace) -> None:
         """Keep a pass recorded elsewhere, and its model, for good: whoever made them holds them too."""
@@ -168,6 +174,7 @@ class Passes:
             if key not in keep | self._adopted:
                 self._passes.pop(key, None)
                 self._models.pop(key, None)
+                self._kernels.pop(key, None)
                 self._sizes.pop(key, None)
                 self._storages.pop(key, None)
 

@@ -53,6 +53,7 @@ class Look:
     fraction: float = 0.0
     error: dict[str, Any] | None = None
     index: list[dict[str, Any]] = field(default_factory=list)
+    glimpse: dict[str, Any] | None = None
     task: asyncio.Task[None] | None = None
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -77,7 +78,8 @@ class Look:
             return {"error": self.error}
         if self.stage == "done":
             return {"stage": "done", "fraction": 1.0, "done": True}
-        return {"stage": self.stage, "fraction": round(self.fraction, 4)}
+        found = {"stage": self.stage, "fraction": round(self.fraction, 4)}
+        return {**found, "glimpse": self.glimpse} if self.stage == "drawing" else found
 
     async def part(self, name: str) -> Parcel:
         """The parcel, once it holds ``name``.
@@ -160,6 +162,7 @@ class Looks:
             if "part" in head:
                 look.parcel.add(head["part"], blob)
                 look.index = head.get("index", look.index)
+            look.glimpse = head.get("glimpse", look.glimpse)
             if "stage" in head:
                 look.tell(str(head["stage"]), float(head["fraction"]))
             elif "part" in head:

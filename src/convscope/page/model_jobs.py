@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any
@@ -15,14 +16,16 @@ from convscope.desk.line import Line
 from convscope.desk.looking import send_look
 from convscope.desk.passes import Passes
 from convscope.desk.questions import QUESTIONS
-from convscope.page.worker import Handler, limit_memory
 from convscope.page.lesson_jobs import LessonJobs
+from convscope.page.worker import Handler, limit_memory
 
 
 def make_handler(hello: dict[str, Any]) -> Handler:
     """The handler of this worker's jobs; torch is loaded here, so that no one waits for it later."""
     for name in ("scene", "tracing", "tracing.arithmetic", "desk.pieces", "desk.values"):
         import_module(f"convscope.{name}")
+    # Scenes are made by several threads in small steps; each would wait for the other as long as this.
+    sys.setswitchinterval(0.0005)
     taken = address_space()
     if taken:
         limit_memory(taken + int(hello["model_memory"]))

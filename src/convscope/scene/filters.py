@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,10 +18,10 @@ _ALL_UP_TO = 4
 _MOST = 8
 
 
-def kernels_of(trace: Trace, op: Op, tensors: Mapping[str, Tensor]) -> Tensor | None:
+def kernels_of(trace: Trace, op: Op, own: Tensor | None) -> Tensor | None:
     """The weight of a two-dimensional convolution, ``[out, in a group, rows, columns]``; else ``None``.
 
-    ``tensors`` are the model's parameters and buffers by name. Transposed convolutions are
+    ``own`` is the parameter or buffer its weight is, where it is one. Transposed convolutions are
     turned round to the same order of axes.
     """
     if op.kind not in _KINDS:
@@ -32,7 +31,7 @@ def kernels_of(trace: Trace, op: Op, tensors: Mapping[str, Tensor]) -> Tensor | 
         return None
     weight = operand.constant
     if operand.parameter is not None:
-        weight = tensors.get(operand.parameter)
+        weight = own
     elif operand.op is not None:
         values = trace.ops[operand.op].values
         weight = values[operand.output] if operand.output < len(values) else None

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from convscope._version import __version__
 from convscope.errors import TraceError, UsageError
@@ -21,10 +22,17 @@ from convscope.scene.pictures import describe_image
 from convscope.scene.proofs import plan, prove
 from convscope.scene.readers import with_axes
 from convscope.scene.scene import SCHEMA, Scene
+from convscope.tracing.changes import Mark, find_tensor, mark
 
 if TYPE_CHECKING:
     from convscope.tracing import Op, Trace
 
+#: Filters by the name of the weight, the kind of op and its groups, with a mark of the weight they are of.
+Kernels = dict[tuple[str, str, int], tuple[Mark, dict[str, NDArray[Any]]]]
+#: Called with the arrays of one op after the other, by name.
+Told = Callable[[Mapping[str, NDArray[Any]]], None]
+#: Does something with each of many things, and gives the results in their order.
+Workers = Callable[..., Iterator[Any]]
 #: Bytes of maps; ResNet-50 has 38 million, VGG-16 28.
 BUDGET = 256e6
 _FOLLOWS = frozenset(
@@ -67,9 +75,43 @@ def make_scene(trace: Trace, *, top: int = 5, budget: float = BUDGET, proofs: bo
         raise UsageError(f"`top` must be at least 0; got {top}")
     if not budget >= 0:
         raise UsageError(f"`budget` must be at least 0 bytes; got {budget}")
+    return _compose(trace, top, budget, _Effort(proofs=proofs))
+
+
+def first_sight(trace: Trace, kernels: Kernels, *, top: int = 5) -> Scene:
+    """What is seen first of a trace, in a fraction of the time: everything but maps and proofs.
+
+    Of a layer's ``statistics`` mean and deviation are ``None``, and ``stats/ID`` has NaN where it would
+    have to look at every value more than once (all but minimum, maximum and scale), unless some value is
+    not finite.
+
+    Parameters
+    ----------
+    kernels
+        What is kept of the model's filters from one scene to the next; empty at first.
+    """
+    return _compose(trace, top, math.inf, _Effort(proofs=False, maps=False, kernels=kernels))
+
+
+def scene_in_steps(trace: Trace, kernels: Kernels, told: Told, *, budget: float = BUDGET) -> Scene:
+    """:func:`make_scene` without proofs, which tells of each op's arrays as soon as they are there."""
+    return _compose(trace, 5, budget, _Effort(proofs=False, kernels=kernels, told=told))
+
+
+@dataclass(frozen=True)
+class _Effort:
+    """What is to be made of a trace, and who is told of it op by op."""
+
+    proofs: bool = True
+    maps: bool = True
+    kernels: Kernels = field(default_factory=dict)
+    told: Told | None = None
+
+
+def _compose(trace: Trace, top: int, budget: float, effort: _Effort) -> Scene:
     groups = make_groups(trace)
-    with torch.no_grad(), _one_thread_each() as workers:
-        nodes, arrays = _make_nodes(trace, groups, workers, proofs)
+    with torch.no_grad(), _one_thread_each(1 if effort.told or not effort.maps else 4) as workers:
+        nodes, arrays = _make_nodes(trace, groups, workers, effort)
         image, pictures = describe_image(trace)
     arrays.update(pictures)
     answer, logits = _answer(trace, top)
@@ -90,28 +132,29 @@ def make_scene(trace: Trace, *, top: int = 5, budget: float = BUDGET, proofs: bo
 
 
 @contextmanager
-def _one_thread_each() -> Iterator[ThreadPoolExecutor]:
-    """Workers that run torch in one thread each.
+def _one_thread_each(most: int) -> Iterator[Workers]:
+    """At most so many workers that run torch in one thread each.
 
     Ops are many and small: shared out whole they need no waiting for one another, which costs
-    more than the work itself as soon as another program wants the processor.
+    more than the work itself as soon as another program wants the processor. Where the work on an op is
+    little more than Python, one worker does it in half the time of two that wait for each other.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with ThreadPoolExecutor(max(1, min(threads, 4))) as pool:
-            yield pool
+        if most == 1:
+            yield map
+        else:
+            with ThreadPoolExecutor(max(1, min(threads, most))) as pool:
+                yield pool.map
     finally:
         torch.set_num_threads(threads)
 
 
 def _make_nodes(
-    trace: Trace, groups: list[dict[str, Any]], workers: ThreadPoolExecutor, proofs: bool
+    trace: Trace, groups: list[dict[str, Any]], workers: Workers, effort: _Effort
 ) -> tuple[list[dict[str, Any]], dict[str, NDArray[Any]]]:
     around = enclosing(groups, len(trace.ops))
-    module = trace.model.module
-    tensors: dict[str, Tensor] = dict(module.named_parameters(remove_duplicate=False))
-    tensors.update(module.named_buffers(remove_duplicate=False))
     most, patched = plan(trace.ops)
 
     def work(op: Op) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -122,27 +165,45 @@ def _make_nodes(
             if values is None:
                 node["notes"].append(note)
             else:
-                found = add_values(node, view, values)
+                found = add_values(node, view, values, maps=effort.maps)
                 proof = None
-                if proofs:
+                if effort.proofs:
                     proof = prove(trace, op, found[f"stats/{op.index}"], most, op.index in patched)
                 if proof is not None:
                     node["proof"] = proof[0]
                     found.update(proof[1])
                     node["arrays"].update({name.split("/")[0]: name for name in proof[1]})
-            weight = kernels_of(trace, op, tensors)
-            if weight is not None:
-                kernels = filter_arrays(weight, int(op.attributes.get("groups", 1)))
+            kernels = _filters(trace, op, effort.kernels)
+            if kernels is not None:
                 found.update({f"{name}/{op.index}": array for name, array in kernels.items()})
                 node["arrays"]["filters"] = f"filters/{op.index}"
             return node, found
 
     nodes: list[dict[str, Any]] = []
     arrays: dict[str, NDArray[Any]] = {}
-    for node, found in workers.map(work, with_axes(trace.ops)):
+    for node, found in workers(work, with_axes(trace.ops)):
         nodes.append(node)
         arrays.update(found)
+        if effort.told is not None:
+            effort.told(found)
     return nodes, arrays
+
+
+def _filters(trace: Trace, op: Op, kept: Kernels) -> dict[str, NDArray[Any]] | None:
+    name = next((o.parameter for o in op.operands if o.role == "weight"), None)
+    groups = int(op.attributes.get("groups", 1))
+    key = (name or "", op.kind, groups)
+    own = find_tensor(trace.model.module, name) if name is not None else None
+    now = mark(own) if own is not None else None
+    if now is not None and key in kept and kept[key][0] == now:
+        return kept[key][1]
+    weight = kernels_of(trace, op, own)
+    if weight is None:
+        return None
+    found = filter_arrays(weight, groups)
+    if now is not None:
+        kept[key] = now, found
+    return found
 
 
 def leave_out(nodes: list[dict[str, Any]], arrays: dict[str, NDArray[Any]], budget: float) -> list[str]:

@@ -18,6 +18,7 @@ from convscope.scene.quantize import (
     SCALE,
     STD,
     Quantized,
+    extremes,
     make_strip,
     quantize_maps,
     quantize_vector,
@@ -96,18 +97,23 @@ def arranged(op: Op, value: Tensor) -> tuple[str, Tensor | None]:
     return "none", None
 
 
-def add_values(node: dict[str, Any], view: str, values: Tensor) -> dict[str, NDArray[Any]]:
-    """Complete ``node`` with what its values say; gives the arrays named in it."""
+def add_values(
+    node: dict[str, Any], view: str, values: Tensor, *, maps: bool = True
+) -> dict[str, NDArray[Any]]:
+    """Complete ``node`` with what its values say; gives the arrays named in it, ``maps`` if wanted."""
     index = node["id"]
     exact = values
     values = values.to(torch.float32).contiguous()
+    if view == "map" and not maps and (sight := add_sight(node, values)) is not None:
+        return sight
     found = quantize_maps(values) if view == "map" else quantize_vector(values)
     channels, rows, columns = found.maps.shape
     node.update(view=view, channels=channels, rows=rows, columns=columns)
     node["statistics"] = summarize(found, view)
     node["signed"] = bool((found.stats[:, MINIMUM] < 0).any())
     node["strongest"] = strongest(found.stats)
-    arrays: dict[str, NDArray[Any]] = {"maps": found.maps, "stats": found.stats}
+    arrays: dict[str, NDArray[Any]] = {"maps": found.maps} if maps else {}
+    arrays["stats"] = found.stats
     if view == "map":
         chosen = torch.tensor(node["strongest"], dtype=torch.int64)
         scales = found.stats[node["strongest"], SCALE]
@@ -116,6 +122,47 @@ def add_values(node: dict[str, Any], view: str, values: Tensor) -> dict[str, NDA
         node["notes"].append("numbers beyond the range of float32 are shown as infinite")
     node["arrays"] = {name: f"{name}/{index}" for name in arrays}
     return {f"{name}/{index}": array for name, array in arrays.items()}
+
+
+def add_sight(
+    node: dict[str, Any], values: Tensor, *, most: int = STRONGEST
+) -> dict[str, NDArray[Any]] | None:
+    """What is seen first of a map, as :func:`add_values` gives it; ``None`` where not all of it is finite.
+
+    The strip has at most ``most`` channels. Looks at every value twice, not a dozen times: mean and
+    deviation are ``None``, NaN in ``stats``.
+    """
+    found = extremes(values)
+    if found is None:
+        return None
+    low, high, scale = found
+    channels, rows, columns = values.shape
+    same = low == high
+    silent = int(np.count_nonzero(same & (low == 0)))
+    order = np.argsort(-np.maximum(high, -low), kind="stable")[:most]
+    stats = np.full((channels, 8), np.nan, np.float32)
+    stats[:, MINIMUM], stats[:, MAXIMUM], stats[:, SCALE] = low, high, scale
+    index = node["id"]
+    node.update(
+        view="map",
+        channels=channels,
+        rows=rows,
+        columns=columns,
+        statistics={
+            "min": float(low.min()),
+            "max": float(high.max()),
+            "mean": None,
+            "std": None,
+            "not_finite": 0,
+            "silent": silent,
+            "constant": int(np.count_nonzero(same)) - silent if rows * columns > 1 else 0,
+        },
+        signed=bool(low.min() < 0),
+        strongest=order.tolist(),
+        arrays={"stats": f"stats/{index}", "strip": f"strip/{index}"},
+    )
+    strip = make_strip(values[torch.from_numpy(order)], scale[order], finite=True)
+    return {f"stats/{index}": stats, f"strip/{index}": strip}
 
 
 def summarize(found: Quantized, view: str) -> dict[str, Any]:

@@ -67,6 +67,27 @@ def quantize_maps(values: Tensor) -> Quantized:
     return Quantized(maps.reshape(channels, rows, columns).numpy(), stats.numpy(), finite.numpy())
 
 
+def extremes(values: Tensor) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]] | None:
+    """Smallest and largest value and the scale of each channel of a map; ``None`` where any is not finite.
+
+    Examples
+    --------
+    >>> low, high, scale = extremes(torch.tensor([[[-1.0, 0.0, 127.0]]]))
+    >>> low.tolist(), high.tolist(), scale.tolist()
+    ([-1.0], [127.0], [1.0])
+    """
+    flat = values.reshape(len(values), -1)
+    if not flat.numel():
+        return None
+    low, high = flat.amin(1).numpy(), flat.amax(1).numpy()
+    largest = np.maximum(high, -low)
+    # A sum is finite only if all of it is.
+    if not math.isfinite(float(largest.sum(dtype=np.float64)) + float((high - low).sum(dtype=np.float64))):
+        return None
+    scale = np.where(largest > 0, np.maximum(largest / np.float32(127), np.float32(_SMALLEST_SCALE)), 0)
+    return low, high, scale.astype(np.float32)
+
+
 def quantize_vector(values: Tensor) -> Quantized:
     """Bytes and statistics of a vector ``[channels]``: maps of one cell with one scale for all.
 
@@ -102,10 +123,11 @@ def scales_of(largest: Tensor) -> Tensor:
     return torch.where(largest > 0, (largest / 127).clamp_min(_SMALLEST_SCALE), 0.0)
 
 
-def make_strip(values: Tensor, scales: NDArray[np.float32]) -> NDArray[np.uint8]:
+def make_strip(values: Tensor, scales: NDArray[np.float32], *, finite: bool = False) -> NDArray[np.uint8]:
     """Maps ``[n, rows, columns]`` area-averaged to at most 28 x 28, as bytes of the given scales.
 
-    A cell over any value that is not finite is byte 0.
+    A cell over any value that is not finite is byte 0. Where it is known that all are ``finite`` none is
+    looked for.
     """
     rows, columns = values.shape[1:]
     shrink = max(1.0, rows / _STRIP_SIDE, columns / _STRIP_SIDE)
@@ -113,6 +135,10 @@ def make_strip(values: Tensor, scales: NDArray[np.float32]) -> NDArray[np.uint8]
     small = values.to(torch.float32)
     if size != (rows, columns):
         small = torch.nn.functional.adaptive_avg_pool2d(small, size)
+    if finite:
+        inverse = np.divide(1, scales, out=np.zeros_like(scales), where=scales > 0)
+        steps = small.mul(torch.from_numpy(inverse)[:, None, None]).add_(128.5).clamp_(1, 255.5)
+        return steps.to(torch.uint8).numpy()
     found: NDArray[np.uint8] = to_bytes(small, torch.from_numpy(scales)[:, None, None]).numpy()
     return found
 

@@ -44,13 +44,21 @@ export class Desk {
     this.status = new StatusLine(() => session.cancel());
     this.turn = 0;
     this.coming = false;
+    /** @type {{asked: string, come: Promise<Error|undefined>}|null} what is being made */
+    this.underway = null;
     /** Lists of edits as they were, for undo. */
     this.undone = [];
     /** @type {import("./session.js").Look|null} */
     this.shown = null;
+    this.viewerTitle = "";
     /** @type {any} */
     this.viewer = null;
-    this.viewerTitle = "";
+  }
+
+  /** @returns {"night"|"paper"} */
+  get ground() {
+    const dark = this.host.dark ?? matchMedia("(prefers-color-scheme: dark)");
+    return (this.viewer ? this.viewer.dataset.theme === "dark" : dark.matches) ? "night" : "paper";
   }
 
   get wished() {
@@ -78,17 +86,34 @@ export class Desk {
   /** Shows what the address asks for. @returns {Promise<Error|undefined>} what went wrong, which has been said */
   async follow() {
     const wish = this.wished;
-    const same = JSON.stringify(wish) === JSON.stringify(this.wish);
+    const asked = JSON.stringify(wish);
+    const same = asked === JSON.stringify(this.wish);
     // What the viewer that is coming writes into the address is no new wish.
     if (same && this.coming) return undefined;
     if (same && this.viewer) return this.viewer.state.reread();
+    // A new address is told of again by the browser itself.
+    if (this.underway?.asked === asked) return this.underway.come;
+    const come = this.come(wish);
+    this.underway = { asked, come };
+    come.finally(() => {
+      if (this.underway?.come === come) this.underway = null;
+    });
+    return come;
+  }
+
+  /** @param {import("./liveaddress.js").Wish} wish @returns {Promise<Error|undefined>} what went wrong */
+  async come(wish) {
     const turn = (this.turn += 1);
     const what = `${this.session.modelName(wish.model)} looking at ${this.session.photoName(wish.photo)}`;
-    const tell = (line) => turn === this.turn && this.status.going(what, line);
+    const tell = (line) => turn === this.turn && this.status.going(what, line, this.ground);
     try {
       if (!wish.model) throw new Error(`no model is installed to begin with; name one: ${this.host.words.model}`);
       if (!wish.photo) throw new Error(`there is no photo to begin with; name one: ${this.host.words.photo}`);
       if (!this.shown) this.await(wish);
+      else if (wish.photo !== this.wish.photo) {
+        const still = () => turn === this.turn && !this.status.node.hidden;
+        this.session.thumbnail(wish.photo).then((bitmap) => still() && this.status.looksAt(bitmap), () => {});
+      }
       const look = await this.session.look(wish, tell);
       const second = LiveAddress.second(wish.versus);
       const other = second && await this.session.look(second, tell);
@@ -122,17 +147,20 @@ export class Desk {
   }
 
   async show(look, wish, other) {
-    this.wish = wish;
-    this.address.wish = wish;
     this.coming = true;
     const old = this.viewer;
     const viewer = /** @type {any} */ (document.createElement(this.host.tag));
     if (old) viewer.classList.add("coming");
     this.host.place.append(viewer);
     viewer.addEventListener("theme", () => this.host.themed(viewer.dataset.theme));
+    const sighted = new Promise((go) => viewer.addEventListener("sighted", go, { once: true }));
+    // What changes within one picture is shown whole; another picture as soon as there is something to see of it.
+    const another = !old || wish.photo !== this.wish.photo || wish.model !== this.wish.model;
+    this.wish = wish;
+    this.address.wish = wish;
     try {
       viewer.start(look.source, this.address, this.style, this.fittings(look, other), this.host.dark);
-      await viewer.ready;
+      await (another ? Promise.race([sighted, viewer.ready]) : viewer.ready);
     } catch (error) {
       viewer.remove();
       throw error;
@@ -143,7 +171,11 @@ export class Desk {
     this.host.titled(this.viewerTitle);
     // What is hidden takes no focus.
     viewer.classList.remove("coming");
-    if (old) moveOver(old, viewer, this.host.place);
+    if (old) {
+      const again = moveOver(old, viewer, this.host.place);
+      // Columns that were still empty had nothing to scroll, and nothing to focus.
+      if (another) viewer.ready.then(again);
+    }
     this.waiting?.remove();
     this.viewer = viewer;
     this.shown = look;
@@ -158,6 +190,7 @@ export class Desk {
         const chooser = new Chooser(this, context);
         this.chooser = chooser;
         fill(viewer.heading, ...chooser.title);
+        if (this.host.tabs) viewer.heading.before(this.host.tabs());
         viewer.frame.append(chooser.node);
         fitProof(context, viewer);
         const box = new BoxPanel(context, viewer.photo.main);
@@ -190,7 +223,6 @@ function fitSecond(desk, look, other, context, viewer) {
   viewer.glass.node.append(beside.node);
   viewer.glass.node.querySelector("header .said").after(beside.pinButton);
   const plain = look.base && LiveAddress.secondText(look.base.wish);
-        if (this.host.tabs) viewer.heading.before(this.host.tabs());
   context.keys.push({ keys: "v", press: "v", text: "a second look beside this one; with something switched off, the network as it is", run: () => {
     if (other) desk.go({ versus: "" });
     else if (plain) desk.go({ versus: plain });
@@ -226,14 +258,24 @@ function fitEdits(desk, look, context, viewer) {
 
 /** Scrolls the new viewer to where the old one was, puts the focus in its place, and takes the old one away. */
 function moveOver(old, viewer, around) {
-  for (const column of COLUMNS) {
-    const [from, to] = [old.root.querySelector(column), viewer.root.querySelector(column)];
-    if (from && to) to.scrollTop = from.scrollTop;
-  }
+  const tops = COLUMNS.map((column) => [column, old.root.querySelector(column)?.scrollTop ?? 0]);
+  const scroll = () => {
+    for (const [column, top] of tops) {
+      const to = viewer.root.querySelector(column);
+      if (to && !to.scrollTop) to.scrollTop = top;
+    }
+  };
+  scroll();
   const focused = old.root.activeElement;
   const place = focused && (focused.id ? `#${focused.id}` : focused.dataset?.key ? `[data-key="${focused.dataset.key}"]` : focused.matches?.(".row") ? ".row[aria-selected=true]" : null);
+  const focus = () => {
+    const next = place && viewer.root.querySelector(place);
+    (next ?? around).focus({ preventScroll: true });
+  };
   old.remove();
-  if (!focused) return;
-  const next = place && viewer.root.querySelector(place);
-  (next ?? around).focus({ preventScroll: true });
+  if (focused) focus();
+  return () => {
+    scroll();
+    if (focused && !viewer.root.activeElement) focus();
+  };
 }

@@ -33,6 +33,9 @@ export class Session {
     const name = encodeURIComponent(file.name || "pasted photo");
     const photo = await this.api.json("/api/photos", { method: "POST", body: file, headers: { "Content-Type": "application/octet-stream", "X-Name": name } });
     this.photos.set(photo.id, photo);
+    // What came from here need not come back to be shown; what this browser cannot read does.
+    const own = createImageBitmap(file, { resizeHeight: 112, resizeQuality: "medium" });
+    this.thumbnails.set(photo.id, own.catch(() => this.fetchedThumbnail(photo.id)));
     return photo.id;
   }
 
@@ -58,12 +61,16 @@ export class Session {
   /** A small picture of a photo, as a canvas's source. */
   thumbnail(photo) {
     if (!this.thumbnails.has(photo)) {
-      const made = this.photoId(photo).then((id) => this.api.blob(`/api/photos/${id}`))
-        .then((blob) => createImageBitmap(blob, { resizeHeight: 112, resizeQuality: "medium" }));
+      const made = this.fetchedThumbnail(photo);
       made.catch(() => this.thumbnails.delete(photo));
       this.thumbnails.set(photo, made);
     }
     return this.thumbnails.get(photo);
+  }
+
+  async fetchedThumbnail(photo) {
+    const blob = await this.api.blob(`/api/photos/${await this.photoId(photo)}`);
+    return createImageBitmap(blob, { resizeHeight: 112, resizeQuality: "medium" });
   }
 
   models(search) {
@@ -73,7 +80,7 @@ export class Session {
   /**
    * A look, ready for its first sight.
    * @param {Wish} wish
-   * @param {(line: {text: string, fraction: number}) => void} tell how far it is
+   * @param {(line: {text: string, fraction: number, glimpse?: import("./status.js").Glimpse}) => void} tell how far it is
    * @returns {Promise<Look>}
    */
   async look(wish, tell) {
@@ -104,9 +111,9 @@ export class Session {
     const told = known.map(({ node, channels, factor }) => ({ node: byName.get(node), channels, factor }));
     const body = { model, weights, photo: await this.photoId(photo), edits: told };
     look.id = (await this.api.post("/api/looks", look.base ? { ...body, base: look.base.id } : body)).id;
-    for await (const { stage, fraction, error } of this.api.lines(`/api/looks/${look.id}/progress`, look.abort.signal)) {
+    for await (const { stage, fraction, error, glimpse } of this.api.lines(`/api/looks/${look.id}/progress`, look.abort.signal)) {
       if (error) throw new ApiError(error.status ?? 422, error);
-      tell({ text: WORDS[stage] ?? stage, fraction });
+      tell({ text: WORDS[stage] ?? stage, fraction, glimpse });
       if (stage === "first" || stage === "done") return;
     }
   }
