@@ -166,16 +166,16 @@ class FilmFrames:
         wide = min(84, max(text_width(names[number], CAPTION) for number in self.bars) + 2)
         for place, number in enumerate(self.bars):
             line = top + place * pitch
-            share = float(probabilities[number])
-            share = share if math.isfinite(share) else 0.0
+            share = float(np.nan_to_num(probabilities[number]))
+            said = f"{100 * share:.0f} %" if math.isfinite(probabilities[number]) else "nan"
             true = number == label
-            ink = ACCENT if true else INK if share == float(np.nanmax(probabilities)) else SOFT
+            ink = ACCENT if true else INK if share == float(np.nan_to_num(probabilities).max()) else SOFT
             sheet.text(line, MARGIN, shortened(names[number], wide, CAPTION), CAPTION, ink, strong=true)
             start, room = MARGIN + wide + 10, ASIDE - wide - 10 - 46
             height = min(12, pitch - 6)
             sheet.fill(line + 3, start, height, room, RAISED)
             sheet.fill(line + 3, start, height, round(share * room), ACCENT if true else STRONG_LINE)
-            sheet.text(line, MARGIN + ASIDE, f"{100 * share:.0f} %", CAPTION, ink, align="right")
+            sheet.text(line, MARGIN + ASIDE, said, CAPTION, ink, align="right")
 
     def _axis(self, sheet: Sheet) -> None:
         left, right, top, bottom = self._box()

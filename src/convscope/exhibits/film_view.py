@@ -136,17 +136,15 @@ def _known(row: Mapping[str, float | None], name: str) -> bool:
 def told(strip: Strip, frame: Frame) -> dict[str, float]:
     """What is known at a frame, by the words of the curves, and ``"epoch"`` where the run counts them.
 
-    An epoch's numbers are those of the last one that had ended.
+    The test accuracy is the one measured last; training's are of the step, or of an epoch that ends there.
     """
     found: dict[str, float] = {}
     row = strip.row_at(frame.step)
     for own, of_epoch, words in CURVES:
         value = frame.numbers.get(own)
-        if (
-            row is not None
-            and (row["step"] == frame.step or own == "test_accuracy")
-            and _known(row, of_epoch)
-        ):
+        if own == "test_accuracy":
+            value = strip.latest(of_epoch, frame.step) if value is None else value
+        elif row is not None and row["step"] == frame.step and _known(row, of_epoch):
             value = row[of_epoch]
         if value is not None:
             found[words] = value

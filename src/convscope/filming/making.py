@@ -91,7 +91,7 @@ class Film:
             self._go_on(step)
         return step >= next_due(self.last, self._every)
 
-    def snap(self, step: int, *, force: bool = False, **numbers: float | None) -> bool:
+    def snap(self, step: int, *, force: bool = False, **numbers: float | Tensor | None) -> bool:
         """Keep this step if it is one to be kept. Call it after the optimizer's step, as often as you like.
 
         Parameters
@@ -118,7 +118,7 @@ class Film:
         """
         if step < 0:
             raise UsageError(f"`step` must be at least 0; got {step}")
-        told = {key: float(value) for key, value in numbers.items() if value is not None}
+        told = {key: _number(value) for key, value in numbers.items() if value is not None}
         told = {key: value for key, value in told.items() if math.isfinite(value)}
         wanted = self.wants(step)
         if step <= self.last:
@@ -284,6 +284,10 @@ def film(
         "every": every,
     }
     return Film(loaded, inputs, folder, manifest, shown, every, resume=resume)
+
+
+def _number(value: float | Tensor) -> float:
+    return value.item() if isinstance(value, Tensor) else float(value)
 
 
 def _prepared(model: Model, images: Tensor | Sequence[Any]) -> tuple[Tensor, NDArray[np.uint8], list[str]]:

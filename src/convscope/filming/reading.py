@@ -121,6 +121,11 @@ class Strip:
         """The last epoch that had ended at ``step``."""
         return next((row for row in reversed(self.rows) if (row["step"] or 0) <= step), None)
 
+    def latest(self, name: str, step: int) -> float | None:
+        """What was measured last of a number of epochs, up to ``step``."""
+        rows = (row for row in reversed(self.rows) if (row["step"] or 0) <= step)
+        return next((row[name] for row in rows if row.get(name) is not None), None)
+
 
 def open_film(run: str | os.PathLike[str]) -> Strip:
     """The film of a run.

@@ -1,0 +1,248 @@
+"""The film as a person meets it: opened from disk in Chromium, with the network cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import convscope
+from convscope.exhibits.film_page import write_film
+from convscope.exhibits.report import write_report
+from convscope.filming import Strip, open_film
+from convscope.raster.colormaps import table
+from test_film_shown import COLOUR, make_film
+from viewer.browser import Page, new_page
+from viewer.synthetic import synthetic_scene
+
+pytestmark = pytest.mark.browser
+LEFT, RIGHT, HOME, END = "\ue012", "\ue014", "\ue011", "\ue010"
+
+
+class FilmPage(Page):
+    """A film in a browser; ``viewer`` is its element, ``film`` the view in it."""
+
+    element = "convscope-film"
+
+    def run(self, script: str, *arguments: Any) -> Any:
+        start = (
+            f"const viewer = document.querySelector('{self.element}'), root = viewer.shadowRoot, "
+            "film = viewer.view ?? viewer.film;"
+        )
+        return self.driver.execute_script(start + script, *arguments)
+
+    def at(self, step: int) -> None:
+        """Wait until a step is drawn."""
+        self.wait("film.node.dataset.step === String(arguments[0])", step)
+        self.settle()
+
+    def tiles(self, panel: str) -> np.ndarray:
+        """What a panel shows at one pixel a cell, ``(rows, columns, 3)``."""
+        rows, columns, data = self.run(
+            f"const atlas = film.{panel}.atlas, {{height, width}} = atlas;"
+            "return [height, width, [...atlas.getContext('2d').getImageData(0, 0, width, height).data]];"
+        )
+        return np.array(data).reshape(rows, columns, 4)[..., :3]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("film")
+    make_film(place)
+    rows = ["epoch,step,train_loss,train_accuracy,test_accuracy", "1,4,2.5,0.3,0.25", "3,12,1.5,0.7,0.65"]
+    (place / "metrics.csv").write_text("\n".join(rows) + "\n")
+    return place
+
+
+@pytest.fixture(scope="module")
+def strip(folder: Path) -> Strip:
+    return open_film(folder)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FilmPage]:
+    if not isinstance(made := new_page(tmp_path_factory.mktemp("profile")), Page):
+        pytest.skip("no browser")
+    made.__class__ = FilmPage
+    assert isinstance(made, FilmPage)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def file(strip: Strip) -> Path:
+    return write_film(strip, strip.folder.parent / "film.html")
+
+
+@pytest.fixture
+def sight(page: FilmPage, file: Path) -> Iterator[FilmPage]:
+    """The film at first sight; afterwards the console must have stayed silent."""
+    page.open(file)
+    yield page
+    # That pixels are read back is the doing of these tests.
+    assert [text for text in page.complaints() if "readback" not in text] == []
+
+
+def tile(atlas: np.ndarray, number: int, across: int, rows: int, columns: int) -> np.ndarray:
+    row, column = divmod(number, across)
+    return atlas[row * rows : (row + 1) * rows, column * columns : (column + 1) * columns]
+
+
+def test_the_slider_goes_through_the_steps_and_every_number_is_that_of_the_step(
+    sight: FilmPage, strip: Strip
+) -> None:
+    sight.at(12)
+    assert sight.text(".where") == "epoch 3, step 12"
+    sight.run("film.slider.focus()")
+    largest = np.max([np.abs(frame.kernels[0]) for frame in strip], axis=0).max(axis=(1, 2, 3))
+    limits = np.max([np.abs(np.nan_to_num(frame.values(0))) for frame in strip], axis=0).max(axis=(2, 3))
+    diverging = table("diverging").astype(int)
+    for index in reversed(range(len(strip))):
+        frame = strip[index]
+        sight.at(frame.step)
+        assert sight.text(".where").endswith(f"step {frame.step}")
+        assert sight.get("Number(film.slider.value)") == index
+        assert frame.probabilities is not None
+        shown = sight.get("[...root.querySelectorAll('.shares .share')].map(item => item.textContent)")
+        assert shown == [f"{np.floor(100 * round(float(p), 4) + 0.5):.0f} %" for p in frame.probabilities[0]]
+        kernels = frame.kernels[0]
+        assert kernels is not None
+        drawn = sight.tiles("kernels")
+        for number in range(5):
+            true = np.rint(128 + kernels[number] / largest[number] * 127).transpose(1, 2, 0)
+            assert np.abs(tile(drawn, number, 3, 3, 3) - true).max() <= 1
+        drawn = sight.tiles("maps")
+        for number in range(5):
+            places = 128 + np.floor(frame.values(0)[0, number] / limits[0, number] * 127 + 0.5).astype(int)
+            off = np.abs(tile(drawn, number, 3, 10, 10) - diverging[np.clip(places, 1, 255)])
+            assert off.max() <= 8, "more than a step or two of the table away"
+        sight.press(LEFT)
+    assert sight.text(".where") == "epoch 0, step 0", "it stays at the first"
+
+
+def test_the_curves_stand_where_the_numbers_were_and_a_press_goes_there(
+    sight: FilmPage, strip: Strip
+) -> None:
+    names = sight.get("[...root.querySelectorAll('.series dt')].map(item => item.textContent)")
+    assert names == ["training loss", "training accuracy", "test accuracy"]
+    numbers = sight.get("[...root.querySelectorAll('.series dd')].map(item => item.textContent)")
+    assert numbers == ["1.50", "70.0 %", "65.0 %"]
+    width = sight.get("film.curves.canvas.clientWidth")
+    for index in (2, 5, 0):
+        sight.point(".curves", 8 + (width - 16) * index / (len(strip) - 1), 20, click=True)
+        sight.at(strip.steps[index])
+    # Of a step within the first epoch nothing is known of test images.
+    sight.point(".curves", 8 + (width - 16) * 2 / (len(strip) - 1), 20, click=True)
+    sight.at(2)
+    numbers = sight.get("[...root.querySelectorAll('.series dd')].map(item => item.textContent)")
+    assert numbers == ["2.80", "10.0 %", ""]
+
+
+def test_it_plays_from_the_first_step_to_the_last_and_stops(sight: FilmPage, strip: Strip) -> None:
+    sight.at(12)
+    sight.press(" ")
+    assert sight.text(".play") == "Stop"
+    sight.wait("Number(film.node.dataset.step) < 8")
+    sight.wait("film.node.dataset.step === '12'")
+    sight.wait("root.querySelector('.play').textContent === 'Play'")
+    sight.press(HOME)
+    sight.at(0)
+    sight.press(RIGHT, RIGHT)
+    sight.at(2)
+    sight.press(END)
+    sight.at(12)
+
+
+def test_image_layer_and_range_can_be_chosen_and_a_link_shows_the_same(
+    sight: FilmPage, strip: Strip, file: Path
+) -> None:
+    sight.press("i", "l", "r")
+    sight.settle()
+    assert sight.get("film.chosen") == {"step": "12", "layer": "2", "image": "1", "range": "step"}
+    assert sight.text(".cast .dim") == "image 2, class ant"
+    assert sight.get("root.querySelector('.shares .true .label').textContent") == "ant"
+    step_range = sight.tiles("maps")
+    frame = strip[-1]
+    places = frame.maps[1][1, 0].astype(int)
+    assert np.abs(tile(step_range, 0, 2, 8, 8) - table("diverging").astype(int)[places]).max() <= 3
+    address = sight.driver.current_url
+    assert "step=12&layer=2&image=1&range=step" in address
+    sight.open(file, "#step=4&layer=2&image=1&range=step")
+    sight.at(4)
+    assert sight.get("film.chosen") == {"step": "4", "layer": "2", "image": "1", "range": "step"}
+    sight.open(file, "#step=5&layer=nothing&image=77&range=all")
+    sight.at(12)
+    assert sight.get("film.chosen") == {"step": "12", "layer": "0", "image": "0", "range": "film"}
+
+
+def test_the_pointer_marks_a_filter_and_its_map_and_says_how_large_they_are(
+    sight: FilmPage, strip: Strip
+) -> None:
+    sight.at(12)
+    side = sight.get("film.kernels.canvas.clientWidth")
+    sight.point(".panel .tiles-square", side / 3 * 1.5, side / 3 * 0.5)
+    assert sight.get("[film.kernels.marked, film.maps.marked]") == [1, 1]
+    kernels = strip[-1].kernels[0]
+    assert kernels is not None
+    said = sight.text(".told")
+    weight = float(said.split("±")[1].split(",")[0])
+    assert weight == pytest.approx(float(np.abs(kernels[1]).max()), rel=6e-3)
+    value = float(said.split("±")[2])
+    assert value == pytest.approx(float(strip[-1].scales[0][0, 1]) * 127, rel=6e-3)
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1024, 768), (400, 850), (320, 640)])
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_nothing_overflows_sideways(page: FilmPage, file: Path, width: int, height: int, theme: str) -> None:
+    page.resize(width, height)
+    try:
+        page.open(file, f"#theme={theme}")
+        page.at(12)
+        assert page.get("document.documentElement.scrollWidth") <= width
+        assert page.get("viewer.dataset.theme") == theme
+        assert page.get("root.querySelector('.where').getBoundingClientRect().bottom") <= height
+    finally:
+        page.resize(1440, 900)
+
+
+def test_hostile_names_are_shown_as_text(page: FilmPage, tmp_path: Path) -> None:
+    bad = "</script><img src=x onerror=alert(1)>"
+    import torch
+
+    net = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.Flatten(), torch.nn.Linear(200, 2))
+    with convscope.film(
+        net, COLOUR, tmp_path, names=[bad, bad], classes=[bad, "b"], labels=[0, 1], title=bad
+    ) as film:
+        film.snap(0)
+    page.open(write_film(open_film(tmp_path), tmp_path / "film.html"))
+    page.at(0)
+    assert page.text("h1") == bad
+    assert bad in page.text(".cast .dim")
+    assert page.count("img, script") == 0
+    assert page.complaints() == []
+
+
+def test_the_report_of_a_run_has_the_film_behind_a_button(
+    page: FilmPage, strip: Strip, tmp_path: Path
+) -> None:
+    report = write_report(synthetic_scene(width=0.0625), tmp_path / "report.html", film=strip)
+    page.element = "convscope-viewer"
+    try:
+        page.open(report)
+        page.click(".training")
+        page.at(12)
+        page.press(LEFT)
+        page.at(8)
+        assert page.text(".film .where") == "epoch 2, step 8"
+        page.press("\ue00c")
+        page.wait("!root.querySelector('.film-sheet').open")
+        page.press("f")
+        page.wait("root.querySelector('.film-sheet').open")
+        assert page.complaints() == []
+        page.open(write_report(synthetic_scene(width=0.0625), tmp_path / "without.html"))
+        assert page.count(".training") == 0
+    finally:
+        page.element = "convscope-film"

@@ -1,0 +1,220 @@
+"""A film shown again: the animation's frames and the page's numbers are those that were kept."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import convscope
+from cli_running import Command
+from convscope.errors import UsageError
+from convscope.exhibits.film_data import pack_film
+from convscope.exhibits.film_frames import MARGIN, PANEL, FilmFrames
+from convscope.exhibits.film_page import film_bytes
+from convscope.exhibits.film_view import curves, kernel_view, told
+from convscope.exhibits.report_text import from_text
+from convscope.filming import open_film
+from convscope.raster.colormaps import table
+
+COLOUR = torch.rand(2, 3, 12, 12, generator=torch.Generator().manual_seed(1))
+
+
+def make_film(folder: Path, images: torch.Tensor = COLOUR, steps: int = 12) -> list[nn.Sequential]:
+    """A network whose weights are set anew at each step, and the networks by step."""
+    net = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.Conv2d(5, 4, 3), nn.Flatten(), nn.Linear(256, 3))
+    kept = []
+    with convscope.film(net, images, folder, every=4, labels=[2, 0], classes=["ant", "bee", "cow"]) as film:
+        for step in range(steps + 1):
+            torch.manual_seed(step)
+            with torch.no_grad():
+                for parameter in net.parameters():
+                    parameter.copy_(torch.randn_like(parameter) * (step + 1) / 10)
+            film.snap(step, loss=3.0 - step / 10, accuracy=step / 20)
+            kept.append(nn.Sequential(nn.Conv2d(3, 5, 3), *net[1:2], nn.Conv2d(5, 4, 3), *net[3:]))
+            kept[-1].load_state_dict({k: v.clone() for k, v in net.state_dict().items()}, assign=True)
+    return kept
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(capsys)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[nn.Sequential]]:
+    folder = tmp_path_factory.mktemp("film")
+    nets = make_film(folder)
+    rows = [
+        "epoch,step,train_loss,train_accuracy,test_accuracy",
+        "1,4,2.5,0.3,0.25",
+        "2,8,2.0,0.5,",
+        "3,12,1.5,0.7,0.65",
+    ]
+    (folder / "metrics.csv").write_text("\n".join(rows) + "\n")
+    return folder, nets
+
+
+def test_the_filters_of_a_frame_are_drawn_from_its_weights(made: Any) -> None:
+    """Grey is zero, and each filter's largest weight of the whole film is at the end of its range."""
+    strip = open_film(made[0])
+    frames = FilmFrames(strip)
+    assert len(frames) == len(strip) == 7
+    weights = [made[1][step][0].weight.detach().numpy() for step in strip.steps]
+    largest = np.abs(weights).max(axis=(0, 2, 3, 4))
+    left = MARGIN + 216 + 36
+    pitch = PANEL // 3
+    for index in (0, 4, 6):
+        drawn = frames.frame(index)
+        for number in range(5):
+            expected = np.rint(128 + weights[index][number] / largest[number] * 127).transpose(1, 2, 0)
+            row, column = divmod(number, 3)
+            middle = (pitch - max(2, pitch // 16)) // 6
+            for r, c in np.ndindex(3, 3):
+                top = frames.top + row * pitch + middle * (2 * r + 1)
+                at = left + column * pitch + middle * (2 * c + 1)
+                assert np.abs(drawn[top, at].astype(int) - expected[r, c]).max() <= 1
+
+
+def test_of_grey_pictures_the_sum_over_the_three_channels_is_drawn(tmp_path: Path) -> None:
+    grey = COLOUR[:, :1].expand(-1, 3, -1, -1)
+    nets = make_film(tmp_path, grey)
+    strip = open_film(tmp_path)
+    view = kernel_view(strip, 0)
+    assert view is not None
+    assert view.kind == "sum"
+    kernels = strip[-1].kernels[0]
+    assert kernels is not None
+    with torch.no_grad():
+        one = torch.nn.functional.conv2d(grey[:1, :1], torch.from_numpy(view.planes(kernels)[:, None].copy()))
+        whole = nets[-1][0](grey[:1]) - nets[-1][0].bias[:, None, None]
+    assert torch.allclose(one, whole, atol=1e-5)
+
+
+def test_what_is_told_at_a_frame_is_what_was_known_then(made: Any) -> None:
+    strip = open_film(made[0])
+    by_step = {frame.step: told(strip, frame) for frame in strip}
+    assert by_step[0] == {"training loss": 3.0, "training accuracy": 0.0, "epoch": 0.0}
+    assert by_step[3]["training loss"] == pytest.approx(2.7)
+    assert "test accuracy" not in by_step[3], "the first epoch had not ended"
+    assert by_step[4] == {"training loss": 2.5, "training accuracy": 0.3, "test accuracy": 0.25, "epoch": 1.0}
+    assert by_step[8]["test accuracy"] == 0.25, "it was measured last at step 4"
+    assert by_step[8]["training loss"] == 2.0
+    lines = curves(strip, list(strip))
+    # Places count frames, of steps 0, 1, 2, 3, 4, 8, 12.
+    assert [strip.steps[round(place)] for place, _ in lines["test accuracy"]] == [4, 12]
+    assert dict(lines["training loss"])[float(strip.steps.index(8))] == 2.0
+
+
+def test_an_animation_has_a_frame_a_step(made: Any, tmp_path: Path, command: Command) -> None:
+    done = command(
+        "film", str(made[0]), "--animate", str(tmp_path / "film.gif"), "--image", "1", "--layer", "2"
+    )
+    assert done.code == 0, done.err
+    assert "animation of 7 steps" in done.out
+    with Image.open(tmp_path / "film.gif") as animation:
+        assert animation.n_frames == 7
+        assert animation.size == (FilmFrames(open_film(made[0])).width, FilmFrames(open_film(made[0])).height)
+
+
+def test_the_page_holds_every_kept_number(made: Any) -> None:
+    strip = open_film(made[0])
+    manifest, chunks = pack_film(strip)
+    assert [frame["step"] for frame in manifest["frames"]] == list(strip.steps)
+    for index, frame in enumerate(strip):
+        assert frame.probabilities is not None
+        assert np.allclose(manifest["shares"][index], frame.probabilities, atol=5e-5)
+        data = zlib.decompress(from_text(chunks[f"film/{index}"]), wbits=31)
+        place = manifest["places"]["scales/0"]
+        scales = np.frombuffer(data, np.float32, np.prod(place["shape"]), place["offset"]).reshape(
+            place["shape"]
+        )
+        assert np.array_equal(scales, frame.scales[0])
+
+
+def test_a_film_too_long_for_a_file_keeps_its_first_and_last_step(made: Any) -> None:
+    strip = open_film(made[0])
+    whole = sum(map(len, pack_film(strip)[1].values()))
+    manifest, chunks = pack_film(strip, whole // 2)
+    steps = [frame["step"] for frame in manifest["frames"]]
+    assert 2 <= len(steps) < len(strip)
+    assert (steps[0], steps[-1]) == (strip.steps[0], strip.steps[-1])
+    assert len(chunks) == len(steps) + 1 == len(manifest["shares"]) + 1
+
+
+def test_the_same_film_gives_the_same_page(made: Any) -> None:
+    assert film_bytes(open_film(made[0])) == film_bytes(open_film(made[0]))
+
+
+def test_the_command_tells_what_the_film_holds(made: Any, command: Command) -> None:
+    found = command("film", made[0], "--json").json
+    strip = open_film(made[0])
+    assert [frame["step"] for frame in found["frames"]] == list(strip.steps)
+    with torch.no_grad():
+        answers = made[1][12](COLOUR).argmax(1).tolist()
+    assert found["frames"][-1]["answers"] == [["ant", "bee", "cow"][n] for n in answers]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["nowhere"], 1, "holds no film of a training"),
+        (["FILM", "--animate", "film.png"], 2, "an animation must end in"),
+        (["FILM", "--animate", "a.gif", "--layer", "convv"], 2, "the film has no layer `convv`"),
+        (["FILM", "--animate", "a.gif", "--image", "9"], 2, "the film has images 0 to 1"),
+        (["FILM", "-o", "film.txt"], 2, "must end in .html"),
+        (["FILM", "--animate", "a.gif", "--per-second", "0"], 2, "`per_second` must lie between"),
+    ],
+)
+def test_what_cannot_be_shown_is_one_sentence(
+    made: Any,
+    command: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: list[str],
+    code: int,
+    said: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = command("film", *(str(made[0]) if word == "FILM" else word for word in words))
+    assert done.code == code
+    assert said in done.err
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_unknown_layer_or_image_is_refused(made: Any) -> None:
+    with pytest.raises(UsageError, match="no layer `9`"):
+        FilmFrames(open_film(made[0]), layer="9")
+
+
+def test_a_film_without_answers_and_curves_is_drawn(tmp_path: Path) -> None:
+    net = nn.ConvTranspose2d(3, 2, 3)
+    with convscope.film(net, COLOUR, tmp_path, names=["<b>one</b>", "two"]) as film:
+        film.snap(0)
+    strip = open_film(tmp_path)
+    assert kernel_view(strip, 0) is None
+    assert FilmFrames(strip).frame(0).std() > 10
+    assert b"<b>one</b>" not in film_bytes(strip)
+
+
+def test_numbers_that_are_not_finite_are_drawn_apart(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten(), nn.Linear(200, 2))
+    with convscope.film(net, COLOUR, tmp_path) as film:
+        film.snap(0)
+        with torch.no_grad():
+            net[0].weight[1] = float("nan")
+        film.snap(1, loss=float("nan"))
+    strip = open_film(tmp_path)
+    assert strip[1].numbers == {}
+    assert np.isnan(strip[1].values(0)[:, 1]).all()
+    broken = table("diverging")[0]
+    assert (FilmFrames(strip).frame(1) == broken).all(axis=2).sum() > 1000
+    assert b"NaN" not in json.dumps(pack_film(strip)[0]["frames"]).encode()
+    film_bytes(strip)
