@@ -369,8 +369,15 @@ def _page(lesson: Lesson, image: str | None, values: dict[str, Any], language: s
     from convscope.cli.serve import show
 
     plain = lesson.check(values)
-    told = {
-        c.name: c.plain(plain[c.name]) for c in lesson.controls if c.name in values and c.name != "picture"
+    told = {c.name: c.plain(plain[c.name]) for c in lesson.controls if c.name in values}
+    if image is not None and not image.startswith("sample:"):
+        # The id of a file's photo is known only to the server it is given to.
+        told["picture"] = "given"
+    written = {
+        f"l.{key}": str(value).lower() if isinstance(value, bool) else value for key, value in told.items()
     }
-    fields = {"lesson": lesson.name, "lang": language, **{f"l.{key}": value for key, value in told.items()}}
-    show(None, [image] if image else None, fragment=urlencode(fields))
+    show(
+        None,
+        [image] if image else None,
+        fragment=urlencode({"lesson": lesson.name, "lang": language, **written}),
+    )

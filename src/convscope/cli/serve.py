@@ -93,7 +93,7 @@ def show(
     names = [*([model] if model else []), *(photos or [])]
     if model is not None and _is_picture(model):
         model = None
-    else:
+    elif model is not None:
         names = names[1:]
     from convscope.desk.catalog import GivenModel
     from convscope.page.settings import MIB, Bounds, GivenPhoto, Settings

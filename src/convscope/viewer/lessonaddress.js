@@ -10,6 +10,7 @@ const FIELD = "l.";
 export function lessonOfAddress(text) {
   const fields = new URLSearchParams(text.replace(/^#/, ""));
   if (!fields.has("lesson")) return null;
+  /** @type {Object<string, string>} */
   const values = {};
   for (const [name, value] of fields) if (name.startsWith(FIELD)) values[name.slice(FIELD.length)] = value;
   const step = Number(fields.get("step"));

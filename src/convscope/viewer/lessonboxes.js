@@ -43,10 +43,10 @@ export class LessonBoxes {
   }
 
   /** Whether a mark is this box, also on a smaller copy of the picture. */
-  same(mark, box, [rows]) {
+  same(mark, box, shape) {
     const scale = (mark.bottom - mark.top) / box.rows;
     const near = (one, other) => Math.abs(one - other * scale) < 2.5;
-    return scale <= 1.01 && rows > 0 && near(mark.left, box.left) && near(mark.top, box.top) && near(mark.right - mark.left, box.columns);
+    return scale <= 1.01 && shape[0] > 0 && near(mark.left, box.left) && near(mark.top, box.top) && near(mark.right - mark.left, box.columns);
   }
 
   /** @param {import("./lessonanswer.js").Answer} answer @param {import("./lessonstage.js").LessonStage} stage @param {import("./lessonplayer.js").LessonPlayer} player */

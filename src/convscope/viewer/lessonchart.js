@@ -6,6 +6,7 @@ import { said } from "./lessonwords.js";
 
 const HEIGHT = 260;
 const EDGE = { top: 14, right: 14, bottom: 44, left: 58 };
+const UNITS = [{ limit: 1e9, unit: 1e9, sign: "G" }, { limit: 1e6, unit: 1e6, sign: "M" }, { limit: 1e4, unit: 1e3, sign: "k" }];
 const SERIES = ["--series-1", "--series-2", "--series-3", "--series-4", "--series-5"];
 /** Of the marker's way for one press of an arrow key. */
 const KEY_STEP = 1 / 100;
@@ -173,6 +174,6 @@ function fewer(ticks, most) {
 }
 
 function tickText(value) {
-  for (const [limit, unit, sign] of [[1e9, 1e9, "G"], [1e6, 1e6, "M"], [1e4, 1e3, "k"]]) if (Math.abs(value) >= limit) return `${plainNumber(value / unit, 3)}${sign}`;
+  for (const { limit, unit, sign } of UNITS) if (Math.abs(value) >= limit) return `${plainNumber(value / unit, 3)}${sign}`;
   return Number.isInteger(value) ? plainNumber(value) : String(Number(value.toPrecision(4))).replace("-", "−");
 }

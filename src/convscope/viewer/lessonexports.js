@@ -33,7 +33,7 @@ export class LessonExports {
       this.node.querySelector("summary").focus();
     });
     this.node.addEventListener("focusout", ({ relatedTarget }) => {
-      if (relatedTarget && !this.node.contains(relatedTarget)) this.node.open = false;
+      if (relatedTarget instanceof Node && !this.node.contains(relatedTarget)) this.node.open = false;
     });
   }
 

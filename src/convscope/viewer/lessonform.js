@@ -39,7 +39,7 @@ const PADDINGS = ["none", "same", "1", "2", "3"];
  */
 
 export class LessonForm {
-  /** @param {FormContext} context @param {ControlTold[]} controls @param {HTMLElement} [extra] */
+  /** @param {FormContext} context @param {ControlTold[]} controls */
   constructor(context, controls) {
     this.context = context;
     this.controls = controls;
@@ -50,7 +50,7 @@ export class LessonForm {
 
   /** Shows what the controls stand on, but not over what is being typed. */
   fill() {
-    const active = this.node.getRootNode().activeElement;
+    const active = /** @type {Document|ShadowRoot} */ (this.node.getRootNode()).activeElement ?? null;
     for (const control of this.controls) {
       const field = this.fields.get(control.name);
       field.node.hidden = !this.matters(control);
@@ -87,7 +87,7 @@ export class LessonForm {
 
   field(control) {
     const trouble = element("p", { class: "warning", role: "alert", id: `trouble-${control.name}`, hidden: true });
-    const made = (MAKERS[control.kind] ?? lineField)(control, this.context);
+    const made = (MAKERS[control.kind] ?? lineField)(control, this.context, control === this.controls.find(({ kind }) => kind === control.kind));
     for (const input of [made.node, ...made.node.querySelectorAll("*")]) if (input.matches("input, select, textarea")) input.setAttribute("aria-describedby", trouble.id);
     const label = control.label[this.context.language()];
     const node = made.group
@@ -183,13 +183,14 @@ function paddingField(control, { change, language }) {
   return { node: element("div", {}, input, list), set: setter(input) };
 }
 
-function boxField(control, { change, language }) {
+function boxField(control, { change, language }, first) {
   const names = ["top", "left", "rows", "columns"];
   const inputs = names.map((name, place) => element("input", {
     type: "number", min: place < 2 ? 0 : control.smallest, step: 1, inputmode: "numeric", id: place ? null : `control-${control.name}`, "aria-label": said(language(), name),
     on: { change: () => change({ [control.name]: inputs.map(({ value }) => value || "0").join(",") }, true) },
   }));
-  const node = element("div", {}, element("div", { class: "boxfield" }, ...names.map((name, place) => element("label", {}, element("span", {}, said(language(), name)), inputs[place]))), element("p", { class: "dim hint" }, said(language(), "dragHint")));
+  const hint = element("p", { class: "dim hint", hidden: !first }, said(language(), "dragHint"));
+  const node = element("div", {}, element("div", { class: "boxfield" }, ...names.map((name, place) => element("label", {}, element("span", {}, said(language(), name)), inputs[place]))), hint);
   return { node, group: true, set(value, active) {
     const box = boxOfText(value);
     if (box) names.forEach((name, place) => inputs[place] !== active && (inputs[place].value = box[name]));
@@ -220,7 +221,8 @@ function kernelField(control, { change, language, value }) {
     element("option", { value: ":typed" }, words("typed")));
   const tell = (text, done) => change({ [control.name]: text }, done);
   const { area, set } = matrixArea({ ...control, name: `${control.name}-numbers` }, language(), tell);
-  const model = element("input", { type: "text", spellcheck: "false", autocapitalize: "off", placeholder: "resnet18 conv1 12", title: words("modelHint"), "aria-label": words("modelHint"), on: { change: () => tell(model.value, true) } });
+  const model = element("input", { type: "text", hidden: true, spellcheck: "false", autocapitalize: "off", placeholder: "resnet18 conv1 12", title: words("modelHint"), "aria-label": words("modelHint"), on: { change: () => model.value.trim() && tell(model.value, true) } });
+  const hint = element("p", { class: "dim hint" }, words("modelHint"));
   area.setAttribute("aria-label", words("typed"));
   let numbers = control.named[Object.keys(control.named)[0]].text;
   const choose = (kind) => {
@@ -228,11 +230,13 @@ function kernelField(control, { change, language, value }) {
     else if (kind === ":model") tell(model.value || "efficientnet_lite0 conv_stem 0", true);
     else tell(kind, true);
   };
-  return { node: element("div", { class: "kernelfield" }, select, area, model), set(text, active) {
-    const kind = kernelKind(text, control);
+  return { node: element("div", { class: "kernelfield" }, select, area, model, hint), set(text, active) {
+    // What is being typed for a network stays where it is typed, also while it names none.
+    const naming = !model.hidden && String(text) === model.value && text !== "cut" && !control.named[String(text)];
+    const kind = naming ? "model" : kernelKind(text, control);
     select.value = kind === "typed" || kind === "model" ? `:${kind}` : String(text);
     area.hidden = kind === "cut" || kind === "model";
-    model.hidden = kind !== "model";
+    model.hidden = hint.hidden = kind !== "model";
     if (kind === "model" && model !== active) model.value = String(text);
     if (kind === "named") numbers = control.named[String(text)].text;
     if (kind === "typed") numbers = String(text);

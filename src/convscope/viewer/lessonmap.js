@@ -6,8 +6,9 @@ import { paintCells, paintLessonMap, roleTable, valueAt } from "./lessonpaint.js
 import { said } from "./lessonwords.js";
 
 const TONES = { accent: "#ffc107", second: "#00b8d4", faint: "#969896" };
-/** A map is at most so many rem high. */
+/** A map is at most so many rem high; less where it has few cells, and no numbers in them. */
 const TALLEST = 22;
+const COARSE = 13;
 
 export class MapFigure {
   /** @param {{ground: () => "night"|"paper", language: () => string, color: (name: string) => string}} context */
@@ -40,9 +41,10 @@ export class MapFigure {
     this.node.dataset.role = map.role;
     fill(this.caption, map.caption[language()]);
     this.canvas.setAttribute("aria-label", `${map.caption[language()]}: ${said(language(), "mapOf", rows, columns)}`);
-    this.plate.style.inlineSize = `min(100%, ${(TALLEST * columns) / rows}rem)`;
-    this.plate.style.aspectRatio = `${columns} / ${rows}`;
     const grows = columns < 128 && rows < 128;
+    const coarse = grows && !map.cells && map.role !== "rgb";
+    this.plate.style.inlineSize = `min(100%, ${((coarse ? COARSE : map.cells ? Math.min(TALLEST, 2.9 * rows) : TALLEST) * columns) / rows}rem)`;
+    this.plate.style.aspectRatio = `${columns} / ${rows}`;
     this.canvas.classList.toggle("cells", grows);
     if (map.cells && !(map.array.data instanceof Uint8Array)) this.write(color);
     else {

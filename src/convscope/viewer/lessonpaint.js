@@ -84,10 +84,11 @@ export function cellText(value, room = 4) {
  * @param {(row: number, column: number) => boolean} [what.faded] which cells are no part of the image
  * @param {number} [what.filled] how many cells are shown; the others stay empty
  * @param {number[][]} [what.colors] colours of the cells, where they are not told by the values
- * @param {string} [what.paper] colour of empty cells, and what fades
+ * @param {string} [what.paper] colour of empty cells, and of what fades
+ * @param {string} [what.ink] colour of the numbers in faded cells
  */
 export function paintCells(canvas, what) {
-  const { values, rows, columns, role, low, high, ground, cell, line, faded, filled = rows * columns, colors, paper = "#fff" } = what;
+  const { values, rows, columns, role, low, high, ground, cell, line, faded, filled = rows * columns, colors, paper = "#fff", ink = "#555" } = what;
   const ratio = Math.max(1, devicePixelRatio);
   const [width, height] = [columns * cell, rows * cell];
   const context = sizedCanvas(canvas, Math.round(width * ratio), Math.round(height * ratio));
@@ -111,8 +112,7 @@ export function paintCells(canvas, what) {
     context.fillRect(column * cell, row * cell, cell, cell);
     context.globalAlpha = pale ? 0.75 : 1;
     if (size) {
-      context.fillStyle = pale ? line : inkOn(color);
-      if (pale) context.fillStyle = what.ink ?? "#555";
+      context.fillStyle = pale ? ink : inkOn(color);
       context.fillText(texts[at], (column + 0.5) * cell, (row + 0.54) * cell);
     }
   }

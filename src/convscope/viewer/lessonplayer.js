@@ -13,7 +13,11 @@ const MOST_PLANES = 4;
 const SPEEDS = [0.5, 1, 2, 4, 8, 16];
 const DIGITS = 8;
 /** CSS pixels of a cell. */
-const CELL = { plane: 46, matrix: 44, least: 3 };
+const CELL = { plane: 46, matrix: 42, least: 3 };
+/** CSS pixels that the signs between the matrices take, and the most a plane and a window may be high. */
+const SIGNS = 62;
+const PLANE = 420;
+const WINDOW = 200;
 
 /**
  * @typedef {Object} PlayerContext
@@ -33,10 +37,10 @@ export class LessonPlayer {
     this.timer = 0;
     /** @type {Map<number, Promise<import("./lessonanswer.js").Steps>>} */
     this.chunks = new Map();
-    const button = (key, text, run) => element("button", { type: "button", class: "quiet", data: { key }, on: { click: run } }, text);
+    const button = (key, run) => element("button", { type: "button", class: "quiet", data: { key }, on: { click: run } }, element("i", { "aria-hidden": "true" }));
     this.buttons = {
-      first: button("first", "⏮", () => this.go(0)), back: button("back", "‹", () => this.go(this.index - 1)),
-      play: button("play", "▶", () => this.toggle()), step: button("step", "›", () => this.go(this.index + 1)),
+      first: button("first", () => this.go(0)), back: button("back", () => this.go(this.index - 1)),
+      play: button("play", () => this.toggle()), step: button("step", () => this.go(this.index + 1)),
     };
     this.scrub = element("input", { type: "range", min: 0, value: 0, class: "scrub", on: { input: () => this.go(Number(this.scrub.value)) } });
     this.count = element("output", { class: "count" });
@@ -85,11 +89,12 @@ export class LessonPlayer {
     name(this.buttons.back, said(language, "back"));
     name(this.buttons.step, said(language, "step"));
     name(this.buttons.play, said(language, this.timer ? "pause" : "play"));
-    this.buttons.play.textContent = this.timer ? "⏸" : "▶";
+    this.buttons.play.dataset.playing = String(Boolean(this.timer));
     this.buttons.play.setAttribute("aria-pressed", String(Boolean(this.timer)));
     name(this.scrub, said(language, "scrub"));
-    fill(this.speedChoice, ...SPEEDS.map((speed) => element("option", { value: speed, selected: speed === this.speed }, `${speed} ${said(language, "perSecond")}`)));
-    fill(this.speedLabel, element("span", { class: "unseen" }, said(language, "speed")), this.speedChoice);
+    fill(this.speedChoice, ...SPEEDS.map((speed) => element("option", { value: speed, selected: speed === this.speed }, `${speed} / s`)));
+    this.speedChoice.title = said(language, "perSecond");
+    fill(this.speedLabel, element("span", { class: "dim" }, said(language, "speed")), " ", this.speedChoice);
     fill(this.proofTitle, said(language, "proof"));
   }
 
@@ -116,6 +121,13 @@ export class LessonPlayer {
     this.speak();
     this.context.stepped(this.index, true);
     this.prove();
+  }
+
+  /** For good: another lesson comes. */
+  stop() {
+    clearInterval(this.timer);
+    this.timer = 0;
+    this.proof.open = false;
   }
 
   key(event) {
@@ -243,8 +255,8 @@ export class LessonPlayer {
         element("figure", {}, place ? null : element("figcaption", {}, said(language, word)), element("canvas", { role: "img", "aria-label": said(language, word) })),
       ].filter(Boolean)), step.each > 1 ? element("output") : null)), step.each > shown.length ? element("p", { class: "dim" }, said(language, "more", step.each - shown.length)) : null);
     }
-    const room = Math.max(120, Math.min(this.matrices.clientWidth || 460, 520) - (step.each > 1 ? 150 : 60));
-    const cell = Math.max(CELL.least, Math.min(CELL.matrix, Math.floor(room / 3 / step.wide), Math.floor(220 / step.high)));
+    const room = Math.max(120, (this.matrices.clientWidth || 460) - SIGNS);
+    const cell = Math.max(CELL.least, Math.min(CELL.matrix, Math.floor(room / 3 / step.wide), Math.floor(WINDOW / step.high)));
     shown.forEach((matrix, place) => {
       const line = this.matrices.children[place];
       const what = { ...colors, rows: step.high, columns: step.wide, cell };
@@ -293,7 +305,7 @@ class PlaneRow {
     fill(this.caption, caption);
     const room = this.node.clientWidth || 300;
     const each = count > 1 ? room / 2 - 8 : room;
-    const cell = Math.max(CELL.least, Math.min(CELL.plane, Math.floor(each / columns), Math.floor(420 / (count > 2 ? 2 : 1) / rows)));
+    const cell = Math.max(CELL.least, Math.min(CELL.plane, Math.floor(each / columns), Math.floor(PLANE / (count > 2 ? 2 : 1) / rows)));
     for (const [place, plane] of this.planes.entries()) {
       plane.cell = cell;
       plane.canvas.setAttribute("aria-label", count > 1 ? `${caption}: ${place}` : caption);
@@ -336,25 +348,33 @@ function lay(node, { top, left, rows, columns }, cell) {
   Object.assign(node.style, { insetBlockStart: `${top * cell}px`, insetInlineStart: `${left * cell}px`, blockSize: `${rows * cell}px`, inlineSize: `${columns * cell}px` });
 }
 
-/** The cells a dilated window reads. */
-function dilatedCells({ dilation, kernel: { shape: [, , high, wide] } }, { top, left }) {
+/** The cells a dilated window reads. @param {import("./lessonanswer.js").Played} played */
+function dilatedCells({ dilation, kernel: { shape } }, { top, left }) {
+  const [, , high, wide] = shape;
   if (dilation[0] === 1 && dilation[1] === 1) return [];
   return Array.from({ length: high * wide }, (_, at) => ({ top: top + Math.floor(at / wide) * dilation[0], left: left + (at % wide) * dilation[1], rows: 1, columns: 1 }));
 }
 
-/** Which padded cells are of the image itself. */
-function insideOf({ offset, spread_image: [rows, columns], spread, origins }) {
+/** Which padded cells are of the image itself. @param {import("./lessonanswer.js").Played} played */
+function insideOf({ offset, spread_image: inner, spread, origins }) {
+  const [rows, columns] = inner;
   return (row, column) => row >= offset[0] && row < offset[0] + rows && column >= offset[1] && column < offset[1] + columns
     && (spread.every((n) => n === 1) || (origins[0][row] >= 0 && origins[1][column] >= 0));
 }
 
-function photoColors({ padded: { shape: [, rows, columns], data } }) {
+/** @param {import("./lessonanswer.js").Played} played */
+function photoColors({ padded: { shape, data } }) {
+  const [, rows, columns] = shape;
   const cells = rows * columns;
   return Array.from({ length: cells }, (_, at) => [0, 1, 2].map((channel) => Math.round(Math.min(255, Math.max(0, data[channel * cells + at])))));
 }
 
-/** Values at the ends of the colours, the same as in the exported animation. */
-function rangesOf({ padded, kernel, maps, offset, spread_image: [high, wide] }, photo) {
+/**
+ * Values at the ends of the colours, the same as in the exported animation.
+ * @param {import("./lessonanswer.js").Played} played @param {boolean} photo
+ */
+function rangesOf({ padded, kernel, maps, offset, spread_image: inner }, photo) {
+  const [high, wide] = inner;
   const [channels, rows, columns] = padded.shape;
   let low = Infinity;
   let top = -Infinity;

@@ -28,6 +28,11 @@ const REST = 180;
  */
 
 export class ConvscopeLessons extends HTMLElement {
+  /** @type {any[]|null} as the server lists them */
+  lessons = null;
+  /** Photos by what a picture control says. @type {Map<string, Promise<{bitmap: ImageBitmap, width: number, height: number}>>} */
+  seen = new Map();
+
   /**
    * @param {import("./session.js").Session} session
    * @param {string} style
@@ -45,6 +50,7 @@ export class ConvscopeLessons extends HTMLElement {
     this.frame = element("div", { class: "viewer lessons" });
     this.root.append(this.frame);
     this.rest = 0;
+    this.resting = false;
     this.context = {
       ground: () => (this.isDark() ? "night" : "paper"), language: () => this.language,
       color: (name) => getComputedStyle(this.frame).getPropertyValue(name), value: (name) => this.value(name), change: (changes, done) => this.change(changes, done),
@@ -62,7 +68,8 @@ export class ConvscopeLessons extends HTMLElement {
     const lesson = this.lessons.find(({ name }) => name === wish.lesson) ?? this.lessons[0];
     const language = wish.language ?? this.wish?.language ?? rememberedLanguage();
     const values = Object.fromEntries(Object.entries(wish.values).filter(([name]) => lesson.controls.some((control) => control.name === name)));
-    if (values.picture === "given") values.picture = this.session.start.default_photo ?? "sample:cat";
+    const given = values.picture === "given";
+    if (given) values.picture = this.session.start.default_photo ?? "sample:cat";
     const next = { ...wish, lesson: lesson.name, language, values };
     const before = this.wish;
     if (before && addressOfLesson(before) === addressOfLesson(next) && this.lesson) return;
@@ -74,8 +81,9 @@ export class ConvscopeLessons extends HTMLElement {
     if (before?.lesson !== lesson.name || before?.language !== language) this.layOut(before?.lesson === lesson.name);
     else this.form.fill();
     this.player.index = next.step;
+    if (given) await this.fitBoxes();
     await this.run(false);
-    if (addressOfLesson(wish) !== addressOfLesson(next)) this.write(false);
+    if (addressOfLesson(wish) !== this.written) this.write(false);
   }
 
   get written() {
@@ -112,7 +120,7 @@ export class ConvscopeLessons extends HTMLElement {
     this.form = new LessonForm(this.context, lesson.controls);
     this.boxes = new LessonBoxes(this.context, lesson.controls);
     if (!same || !this.player) {
-      if (this.player) this.player.pause();
+      this.player?.stop();
       this.player = new LessonPlayer(this.context);
     }
     this.stage = new LessonStage(this.context, lesson.name);
@@ -162,12 +170,14 @@ export class ConvscopeLessons extends HTMLElement {
     this.form.fill();
     if ("picture" in changes) this.fitBoxes();
     clearTimeout(this.rest);
+    this.resting = true;
     this.rest = setTimeout(() => this.settle(), done ? 0 : REST);
     if (!done) this.run(true);
   }
 
   /** After a change the whole is computed, and the address says it. */
   settle() {
+    this.resting = false;
     this.run(false);
     if (lessonOfAddress(this.host.bar.read())) this.write(false);
   }
@@ -206,7 +216,6 @@ export class ConvscopeLessons extends HTMLElement {
 
   /** Size and picture of what a picture control stands on. */
   async photo(value) {
-    this.seen ??= new Map();
     if (!this.seen.has(value)) {
       const { api, samples, photos } = this.session;
       const found = (async () => {
@@ -275,6 +284,11 @@ export class ConvscopeLessons extends HTMLElement {
     clearTimeout(late);
     this.busy.textContent = "";
     this.dataset.ready = "true";
+  }
+
+  /** Whether nothing more is on its way that was asked for. */
+  get isIdle() {
+    return !this.running && !this.wanted && !this.resting;
   }
 
   complain(error) {

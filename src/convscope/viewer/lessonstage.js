@@ -41,7 +41,7 @@ export class LessonStage {
     const laid = JSON.stringify(rows);
     if (laid !== this.laid) {
       this.laid = laid;
-      fill(this.node, ...rows.map((row) => this.row(row, answer)));
+      fill(this.node, ...this.blocks(rows, answer));
     }
     for (const name of rows.flat()) {
       if (name in answer.maps) this.maps.get(name).show(answer.maps[name]);
@@ -50,9 +50,23 @@ export class LessonStage {
     }
   }
 
-  row(names, answer) {
-    const many = names.filter((name) => name in answer.maps).length >= MULTIPLES;
-    return element("div", { class: `lessonrow${many ? " multiples" : ""}` }, ...names.map((name) => this.figure(name, answer)));
+  /** Rows one below the other; blocks of small multiples side by side where there is room. */
+  blocks(rows, answer) {
+    const blocks = [];
+    let group = null;
+    for (const names of rows) {
+      const many = names.filter((name) => name in answer.maps).length >= MULTIPLES;
+      const row = element("div", { class: many ? "multiples" : "lessonrow" }, ...names.map((name) => this.figure(name, answer)));
+      if (many) {
+        row.style.setProperty("--across", String([3, 4, 5].find((across) => names.length % across === 0) ?? 3));
+        if (!group) blocks.push((group = element("div", { class: "multiplesrow" })));
+        group.append(row);
+      } else {
+        group = null;
+        blocks.push(row);
+      }
+    }
+    return blocks;
   }
 
   figure(name, answer) {
