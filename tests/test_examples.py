@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import runpy
 from pathlib import Path
 
@@ -43,6 +44,17 @@ def _grid(pixels: np.ndarray, tile: int) -> tuple[int, int]:
         runs = np.diff(np.flatnonzero(np.diff(np.r_[0, inked.sum(axis=axis) > inked.shape[axis] * 0.4, 0])))
         counts.append(int((runs[::2] == tile).sum()))
     return counts[0], counts[1]
+
+
+def _reaches(pixels: np.ndarray, tile: int) -> tuple[int, int]:
+    """Rows and columns of a sheet's tiles, told by how far anything coloured reaches above the legend."""
+    coloured = (pixels.max(axis=2) - pixels.min(axis=2)) > 20
+    filled = np.flatnonzero(coloured.any(axis=1))
+    # The legend is the last run of coloured rows, the tiles before it are a label's height apart.
+    legend = filled[np.flatnonzero(np.diff(filled) > 15)[-1] + 1]
+    tiles = coloured[: legend - 15]
+    rows, columns = (np.flatnonzero(tiles.any(axis=axis)) for axis in (1, 0))
+    return round((np.ptp(rows) + 1) / (tile + 15)), round((np.ptp(columns) + 1) / (tile + 3))
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +159,54 @@ def test_article_e_counts_what_chaining_the_convolutions_gets_wrong(article_e):
             right += tuple(chained.shape) == shape
     assert f"chained: {right} of 49 layers have the right shape, 1 the right values" in text
     assert _grid(_pixels(folder / "layer-10-chained.png"), 112) == (8, 8)
+
+
+@pytest.fixture(scope="module")
+def article_c(tmp_path_factory) -> tuple[Path, str]:
+    pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
+    folder = tmp_path_factory.mktemp("c")
+    return _learn("plot_article_c.py", folder, "--data", "digits:0,1,7", "--epochs", "2")
+
+
+def test_article_c_measures_rightly_and_draws_both_convolutions(article_c):
+    folder, text = article_c
+    layers = ["conv1", "act1", "conv2", "act2"]
+    assert {p.name for p in folder.iterdir()} == {f"{s}.png" for s in [*layers, "conv1-as-the-article"]}
+    assert "4,210,090 parameters" in text
+    for layer in layers:
+        assert f"{layer:<6} 32 maps of 32 x 32" in text
+        assert _reaches(_pixels(folder / f"{layer}.png"), 32) == (4, 8)
+    shares = [float(share) for share in re.findall(r"^ *([\d.]+) %", text, re.MULTILINE)]
+    assert len(shares) == 3
+    assert shares[2] > 60
+
+
+def test_article_d_counts_trains_and_draws(tmp_path):
+    pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
+    folder, text = _learn("plot_article_d.py", tmp_path / "d", "--epochs", "3")
+    assert "3,738,506  [3145728, 1024, 524288, 512, 65536, 128, 1280, 10]" in text
+    assert text.count("18,354  [432, 16, 1152, 8, 16384, 32, 320, 10]") == 3
+    assert "written as functions: 11 ops, the same scores: yes" in text
+    assert _reaches(_pixels(folder / "conv1.png"), 32) == (2, 8)
+    assert {"filters.png", "pool1.png", "conv2.png", "pool2.png"} <= {p.name for p in folder.iterdir()}
+
+
+@pytest.mark.slow
+def test_articles_c_and_d_run_on_the_pictures_of_the_articles(shared, tmp_path):
+    """Whole but for the number of epochs."""
+    root = ("--root", str(shared / "data" / "cifar10-jpeg.zip"), "--epochs", "1")
+    _, text = _learn("plot_article_d.py", tmp_path, "--data", "cifar10:airplane,automobile,ship", *root)
+    loss = float(re.search(r"epoch   1: loss ([\d.]+)", text)[1])
+    # The article says 1.232: ten outputs of which three are right, so it begins near log(10).
+    assert 1.1 < loss < 1.4
+
+
+def _learn(name: str, folder: Path, *words: str) -> tuple[Path, str]:
+    printed = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(printed):
+        patch.setattr("sys.argv", [name, "--output", str(folder), "--threads", "1", *words])
+        runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+    return folder, printed.getvalue()
 
 
 def test_where_trained_weights_cannot_be_had_the_galleries_say_so_and_go_on(capsys, monkeypatch):
