@@ -17,7 +17,7 @@ import torch
 import torchvision
 
 import convscope
-from convscope.explain import Edit, box, grad_cam, rerun
+from convscope.explain import Edit, channels_in_box, grad_cam, rerun
 
 
 def main() -> None:
@@ -47,8 +47,8 @@ def main() -> None:
             trace, [Edit(name, (3,))]
         )
     rows["rerun, layer4.2.relu, whole layer"] = lambda: rerun(trace, [Edit("layer4.2.relu_2")])
-    rows["box, the first on a trace"] = lambda: box(fresh[0], 60, 60, 120, 140)
-    rows["box, the next"] = lambda: box(trace, 60, 60, 120, 140)
+    rows["box, the first on a trace"] = lambda: channels_in_box(fresh[0], 60, 60, 120, 140)
+    rows["box, the next"] = lambda: channels_in_box(trace, 60, 60, 120, 140)
     rows["grad_cam, layer4"] = lambda: grad_cam(trace, None, 3, "layer4")
     rows["grad_cam, layer1"] = lambda: grad_cam(trace, None, 3, "layer1")
     print(f"{arguments.model}, 1x3x224x224, {arguments.threads} threads, {arguments.pairs} pairs each")

@@ -150,6 +150,13 @@ def test_classify_gives_the_softmax_of_the_network(run, tanh):
     assert sum(row["probability"] for row in image["predictions"]) == pytest.approx(1)
 
 
+def test_classify_says_of_a_small_picture_that_there_is_little_to_see(run):
+    Image.new("RGB", (20, 16), "red").save("tiny.png")
+    ran = run("classify", "resnet18", "tiny.png", "-w", "none", "--json")
+    assert any("smaller than the model's input" in text for text in ran.json["images"][0]["notes"])
+    assert "smaller than the model's input" in run("classify", "resnet18", "tiny.png", "-w", "none").err
+
+
 def test_classify_goes_on_after_a_picture_that_cannot_be_read(run):
     Path("broken.png").write_bytes(b"\x89PNG\r\n\x1a\nnot more")
     ran = run("classify", "tutorial_tanh", "photo.png", "broken.png", "gone.png", "photo.png", "-w", "none")

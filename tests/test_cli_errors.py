@@ -216,7 +216,7 @@ def test_a_line_break_in_a_layers_name_does_not_break_the_table(run):
         ),
         (
             ["look", "photo.png", "-m", "nets.py:Exits", "-w", "none"],
-            r"error: the model failed .*sys.exit\(0\)",
+            r"error: the model failed, before its first op, on an .*sys.exit\(0\)$",
         ),
     ],
 )

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 import convscope
 from convscope.errors import TraceError, UsageError
-from convscope.explain import Edit, box, rerun
+from convscope.explain import Edit, channels_in_box, rerun
 from convscope.explain.boxes import PLACES, stages
 from convscope.explain.grids import Grids, edges, shares
 from tracing_oracles import fill
@@ -91,7 +91,7 @@ def net() -> nn.Module:
 @pytest.mark.parametrize("place", [(0, 0, 8, 8), (3, 5, 4, 9), (0, 0, 16, 16), (11, 1, 16, 16), (7, 7, 8, 8)])
 def test_shares_chances_and_scores_are_those_of_plain_loops(place: tuple[int, int, int, int]) -> None:
     trace = convscope.trace(net(), batch())
-    hits = {(h.name, h.channel): h for h in box(trace, *place, count=1000)}
+    hits = {(h.name, h.channel): h for h in channels_in_box(trace, *place, count=1000)}
     compared = 0
     for name, stride in (("2", 2), ("3", 4)):
         value = trace[name].value[0].double().numpy()
@@ -109,9 +109,9 @@ def test_shares_chances_and_scores_are_those_of_plain_loops(place: tuple[int, in
 
 def test_the_best_come_first_and_no_more_than_asked_for() -> None:
     trace = convscope.trace(net(), batch())
-    hits = box(trace, 2, 2, 9, 9, count=100)
+    hits = channels_in_box(trace, 2, 2, 9, 9, count=100)
     assert [h.score for h in hits] == sorted((h.score for h in hits), reverse=True)
-    assert box(trace, 2, 2, 9, 9, count=3) == hits[:3]
+    assert channels_in_box(trace, 2, 2, 9, 9, count=3) == hits[:3]
     assert all(h.share > h.chance and 0 < h.score <= PLACES for h in hits)
     assert all(trace.ops[h.node].name == h.name for h in hits)
 
@@ -127,7 +127,7 @@ def test_a_channel_that_lights_only_in_the_box_is_first_at_any_resolution() -> N
     x[0, 5] = 0
     x[0, 5, 16:32, 40:48] = 1
     trace = convscope.trace(Three(), x)
-    hits = box(trace, 16, 40, 32, 48)
+    hits = channels_in_box(trace, 16, 40, 32, 48)
     assert [(h.name, h.channel) for h in hits[:2]] in (
         [("relu", 5), ("relu_1", 5)],
         [("relu_1", 5), ("relu", 5)],
@@ -139,21 +139,21 @@ def test_a_channel_that_lights_only_in_the_box_is_first_at_any_resolution() -> N
 
 def test_the_same_everywhere_is_no_look_at_all() -> None:
     trace = convscope.trace(nn.ReLU(), torch.ones(1, 4, 24, 24))
-    assert box(trace, 3, 4, 10, 11) == []
+    assert channels_in_box(trace, 3, 4, 10, 11) == []
 
 
 def test_silent_channels_and_channels_switched_off_are_not_ranked() -> None:
     trace = convscope.trace(net(), batch())
-    best = box(trace, 2, 2, 9, 9)[0]
+    best = channels_in_box(trace, 2, 2, 9, 9)[0]
     edited = rerun(trace, [Edit(best.node, (best.channel,))])
-    assert (best.node, best.channel) not in {(h.node, h.channel) for h in box(edited, 2, 2, 9, 9)}
+    assert (best.node, best.channel) not in {(h.node, h.channel) for h in channels_in_box(edited, 2, 2, 9, 9)}
 
 
 def test_not_a_number_is_no_evidence() -> None:
     x = torch.ones(1, 2, 16, 16)
     x[0, 0, 3, 3] = float("nan")
     x[0, 1, 3, 3] = 100
-    assert [h.channel for h in box(convscope.trace(nn.ReLU(), x), 2, 2, 5, 5)] == [1]
+    assert [h.channel for h in channels_in_box(convscope.trace(nn.ReLU(), x), 2, 2, 5, 5)] == [1]
 
 
 @settings(max_examples=60, deadline=None)
@@ -202,7 +202,7 @@ def test_every_stage_of_a_known_net_lies_evenly_over_the_picture(name: str) -> N
         for centers, axis in zip(found, op.spatial, strict=True):
             assert len(centers) == op.shape[axis]
             assert np.allclose(np.diff(centers), 64 / op.shape[axis], rtol=0.35), (op.name, centers)
-    assert box(trace, 10, 10, 40, 40)
+    assert channels_in_box(trace, 10, 10, 40, 40)
 
 
 def test_one_op_a_stage_is_ranked() -> None:
@@ -232,11 +232,11 @@ def test_uneven_windows_and_transposed_convolutions_have_their_middles_in_order(
 def test_a_box_without_area_is_an_error(place: tuple[int, int, int, int]) -> None:
     trace = convscope.trace(net(), batch())
     with pytest.raises(UsageError, match="must have an area inside the input of 16 rows and 16 columns"):
-        box(trace, *place)
+        channels_in_box(trace, *place)
 
 
 def test_a_count_below_one_and_a_model_without_a_picture_are_errors() -> None:
     with pytest.raises(UsageError, match="`count` must be at least 1; got 0"):
-        box(convscope.trace(net(), batch()), 0, 0, 4, 4, count=0)
+        channels_in_box(convscope.trace(net(), batch()), 0, 0, 4, 4, count=0)
     with pytest.raises(TraceError, match="the model was given no picture"):
-        box(convscope.trace(nn.Linear(3, 2), torch.ones(2, 3)), 0, 0, 4, 4)
+        channels_in_box(convscope.trace(nn.Linear(3, 2), torch.ones(2, 3)), 0, 0, 4, 4)

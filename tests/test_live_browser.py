@@ -279,7 +279,7 @@ def test_a_scaled_layer_and_the_difference_to_the_net_as_it_is(page: LivePage, s
 def test_a_box_on_the_photo_ranks_the_channels_as_explain_does(page: LivePage, seen: Any) -> None:
     from selenium.webdriver.common.action_chains import ActionChains
 
-    from convscope.explain import box
+    from convscope.explain import channels_in_box
 
     place = page.get(
         "(({left, top}) => [left, top])(root.querySelector('#photo-frame').getBoundingClientRect())"
@@ -294,7 +294,7 @@ def test_a_box_on_the_photo_ranks_the_channels_as_explain_does(page: LivePage, s
     page.wait("root.querySelector('.looking').dataset.ready === 'true'")
     sides = [float(side) for side in page.get("viewer.state.box").split(",")]
     assert sides[2] - sides[0] > 20
-    hits = box(seen, *sides, count=50)
+    hits = channels_in_box(seen, *sides, count=50)
     rows = page.get("[...root.querySelectorAll('.looking li')].map(line => ({...line.dataset}))")
     assert [(int(row["node"]), int(row["channel"])) for row in rows] == [
         (hit.node, hit.channel) for hit in hits[: len(rows)]

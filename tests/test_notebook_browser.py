@@ -130,12 +130,12 @@ def test_a_channel_switched_off_changes_the_answers_as_a_separate_run_does(page:
 
 
 def test_a_box_and_grad_cam_are_answered_by_the_kernel(page: LabPage, seen: Any) -> None:
-    from convscope.explain import box, grad_cam
+    from convscope.explain import channels_in_box, grad_cam
 
     page.run("viewer.state.update({box: '20,30,90,110', cam: '285'})")
     page.wait("root.querySelector('.looking').dataset.ready === 'true'")
     rows = page.get("[...root.querySelectorAll('.looking li')].map(line => ({...line.dataset}))")
-    hits = box(seen, 20, 30, 90, 110, count=50)[: len(rows)]
+    hits = channels_in_box(seen, 20, 30, 90, 110, count=50)[: len(rows)]
     assert [(int(row["node"]), int(row["channel"])) for row in rows] == [
         (hit.node, hit.channel) for hit in hits
     ]

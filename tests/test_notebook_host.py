@@ -189,11 +189,13 @@ def test_a_channel_switched_off_gives_the_answer_of_a_run_without_it(talk: Talk,
 
 
 def test_boxes_and_grad_cam_are_those_of_the_trace(talk: Talk, look: str, seen: Any) -> None:
-    from convscope.explain import box, grad_cam
+    from convscope.explain import channels_in_box, grad_cam
 
     sides = {"top": 20, "left": 30, "bottom": 90, "right": 110}
     hits = talk.ask("POST", f"/api/looks/{look}/box", {**sides, "count": 7})
-    assert hits == json.loads(json.dumps([vars(hit) for hit in box(seen, *sides.values(), count=7)]))
+    assert hits == json.loads(
+        json.dumps([vars(hit) for hit in channels_in_box(seen, *sides.values(), count=7)])
+    )
     asked = {"target": 3, "node": None, "method": "grad_cam"}
     found = talk.ask("POST", f"/api/looks/{look}/attribution", asked)
     np.testing.assert_allclose(found["map"], grad_cam(seen, target=3).map, rtol=1e-6)
@@ -309,7 +311,7 @@ def test_every_path_the_live_server_answers_the_kernel_answers_too() -> None:
     for method, path, _, _ in ROUTES:
         plain = re.sub(r"\{\w+\}", "12", path)
         # Lessons are a tab of the live page alone.
-        if plain != "/api/health" and not plain.startswith("/api/lessons"):
+        if plain != "/api/health" and not plain.startswith(("/api/lessons", "/api/films")):
             assert any(own == method and re.fullmatch(pattern, plain) for own, pattern, _ in OWN), path
 
 

@@ -456,11 +456,11 @@ def test_an_edit_that_makes_no_sense_fails_with_a_sentence(client: Any, done: st
 
 
 def test_a_box_is_answered_as_python_answers_it(client: Any, done: str, expected: Any) -> None:
-    from convscope.explain import box
+    from convscope.explain import channels_in_box
 
     asked = {"top": 0, "left": 0, "bottom": 16, "right": 16.5, "count": 7}
     hits = client.post(f"/api/looks/{done}/box", json=asked).json()
-    wanted = box(expected, 0, 0, 16, 16.5, count=7)
+    wanted = channels_in_box(expected, 0, 0, 16, 16.5, count=7)
     assert [(hit["node"], hit["channel"]) for hit in hits] == [(hit.node, hit.channel) for hit in wanted]
     assert [hit["share"] for hit in hits] == pytest.approx([hit.share for hit in wanted])
     assert client.post(f"/api/looks/{done}/box", json={**asked, "top": "a"}).status_code == 422

@@ -186,3 +186,15 @@ def test_only_our_own_abandoned_files_are_removed(tmp_path: Path) -> None:
             os.utime(tmp_path / name, (old, old))
     assert [path.name for path in remove_abandoned(tmp_path)] == names[:1]
     assert sorted(os.listdir(tmp_path)) == sorted(names[1:])
+
+
+def test_a_picture_is_refused_under_a_name_that_is_no_pictures(tmp_path: Path) -> None:
+    import convscope
+    from convscope.errors import UsageError
+
+    image = pytest.importorskip("PIL.Image").new("RGB", (2, 2))
+    for name in ("maps.txt", "maps", "maps.jpg"):
+        with pytest.raises(UsageError, match=rf"a picture is written as \.png; got '{name}'"):
+            convscope.save_picture(tmp_path / name, image)
+    assert convscope.save_picture(tmp_path / "MAPS.PNG", image).exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["MAPS.PNG"]

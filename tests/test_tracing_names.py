@@ -120,8 +120,12 @@ def test_unknown_names_are_answered_with_the_nearest() -> None:
     assert {"layer1.0.conv1", "layer1.0.conv2"} <= set(caught.value.nearest)
     with pytest.raises(UnknownLayerError, match=r"no layer `layer9\.\*`"):
         trace.select("layer9.*")
-    with pytest.raises(IndexError, match="range"):
+    with pytest.raises(
+        IndexError, match=r"there is no op 10000 in this trace: it has ops 0 to 6\d$"
+    ) as beyond:
         trace[10_000]
+    assert isinstance(beyond.value, convscope.ConvscopeError)
+    assert trace[-1] is trace.ops[-1]
 
 
 def test_patterns_select_in_call_order() -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from convscope.datasets import Dataset, load_dataset
     from convscope.exhibits.layers import draw_filters, draw_maps, draw_scores, save_picture
     from convscope.exhibits.report import write_report
+    from convscope.explain import Edit, channels_in_box, grad_cam, rerun
     from convscope.filming import Film, film
     from convscope.models import Model, load_model
     from convscope.notebook import show
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Dataset": "datasets",
+    "Edit": "explain",
     "Film": "filming",
     "Model": "models",
     "Picture": "data",
@@ -34,15 +36,18 @@ _HOME = {
     "Run": "training",
     "Scene": "scene",
     "Trace": "tracing",
+    "channels_in_box": "explain",
     "draw_filters": "exhibits.layers",
     "draw_maps": "exhibits.layers",
     "draw_scores": "exhibits.layers",
     "evaluate": "training",
     "film": "filming",
+    "grad_cam": "explain",
     "load_dataset": "datasets",
     "load_image": "data",
     "load_model": "models",
     "make_scene": "scene",
+    "rerun": "explain",
     "save_picture": "exhibits.layers",
     "show": "notebook",
     "trace": "tracing",
@@ -53,6 +58,7 @@ _HOME = {
 __all__ = [
     "ConvscopeError",
     "Dataset",
+    "Edit",
     "Film",
     "Model",
     "Picture",
@@ -62,15 +68,18 @@ __all__ = [
     "Scene",
     "Trace",
     "__version__",
+    "channels_in_box",
     "draw_filters",
     "draw_maps",
     "draw_scores",
     "evaluate",
     "film",
+    "grad_cam",
     "load_dataset",
     "load_image",
     "load_model",
     "make_scene",
+    "rerun",
     "save_picture",
     "show",
     "trace",

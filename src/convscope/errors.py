@@ -17,6 +17,7 @@ what to do. The command line prints both, without a traceback, and exits with
     ├── TraceError                 a forward pass that cannot be recorded or read
     │   ├── ForwardError           the model itself raised
     │   ├── UnknownLayerError      no op or module call of that name
+    │   ├── NoSuchOpError          no op of that number; also an IndexError
     │   └── NotKeptError           the value was not kept in this trace
     ├── SceneError                 a scene file that cannot be read
     ├── FilmError                  a film of a training that cannot be begun or read; ``code`` says why
@@ -136,6 +137,15 @@ class UnknownLayerError(TraceError):
         super().__init__(f"there is no layer `{name}` in this trace", hint=hint)
         self.name = name
         self.nearest = near
+
+
+class NoSuchOpError(TraceError, IndexError):
+    """No op of that number."""
+
+    def __init__(self, number: int, count: int) -> None:
+        has = f"ops 0 to {count - 1}" if count else "no ops"
+        super().__init__(f"there is no op {number} in this trace: it has {has}")
+        self.number = number
 
 
 class NotKeptError(TraceError):

@@ -63,7 +63,7 @@ def run(
         try:
             picture = load_image(name)
             with step(f"looking at {picture.name} ({number} of {len(images)})"):
-                rows = _answers(loaded, picture, top)
+                rows, picture = _answers(loaded, picture, top)
         except ConvscopeError as error:
             failures.append(error)
             code = error.code if isinstance(error, ImageError) else type(error).__name__
@@ -95,11 +95,12 @@ def run(
         raise ConvscopeError(f"{len(failures)} of {len(images)} pictures have no answer")
 
 
-def _answers(model: Model, picture: Picture, top: int) -> list[dict[str, Any]]:
+def _answers(model: Model, picture: Picture, top: int) -> tuple[list[dict[str, Any]], Picture]:
+    """The most probable classes, and the picture with what there was to say of it."""
     from convscope.cli.answers import refuse_to_name, why_no_class
 
     recorded = record(model, picture, keep=())
     broken = why_no_class(recorded)
     if broken:
         raise refuse_to_name(broken, hint="`convscope maps` draws such values for what they are.")
-    return [vars(answer) for answer in recorded.predictions(top)]
+    return [vars(answer) for answer in recorded.predictions(top)], recorded.picture or picture

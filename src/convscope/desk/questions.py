@@ -52,7 +52,7 @@ def box(trace: Trace, asked: Mapping[str, Any]) -> Answer:
     from convscope import explain
 
     sides = {side: asked[side] for side in ("top", "left", "bottom", "right", "count")}
-    return {}, plain_json([vars(hit) for hit in explain.box(trace, **sides)])
+    return {}, plain_json([vars(hit) for hit in explain.channels_in_box(trace, **sides)])
 
 
 def attribution(trace: Trace, asked: Mapping[str, Any]) -> Answer:

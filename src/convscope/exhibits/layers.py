@@ -203,10 +203,20 @@ def draw_scores(trace: Trace, *, top: int = 5) -> Figure:
 
 
 def save_picture(path: str | os.PathLike[str], drawn: Image.Image | Figure) -> Path:
-    """Write what the functions above drew, as PNG, whole or not at all."""
+    """Write what the functions above drew, whole or not at all: pictures as .png, plots as .svg or .pdf too.
+
+    Raises
+    ------
+    UsageError
+        If the name has another ending.
+    OutputError
+        If it cannot be written.
+    """
     from PIL import Image
 
     if isinstance(drawn, Image.Image):
+        if Path(path).suffix.lower() != ".png":
+            raise UsageError(f"a picture is written as .png; got {Path(path).name!r}")
         return save_png(path, drawn)
     from convscope.exhibits.plots import save_plot
 

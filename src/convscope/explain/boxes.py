@@ -53,7 +53,9 @@ class BoxHit:
     score: float
 
 
-def box(trace: Trace, top: float, left: float, bottom: float, right: float, count: int = 50) -> list[BoxHit]:
+def channels_in_box(
+    trace: Trace, top: float, left: float, bottom: float, right: float, count: int = 50
+) -> list[BoxHit]:
     """The channels of the whole network whose activation gathers most in a box of the input.
 
     Each map is laid over the picture as tiles, one a cell, around the middles of the cells'
@@ -100,7 +102,7 @@ def box(trace: Trace, top: float, left: float, bottom: float, right: float, coun
     >>> picture = torch.zeros(1, 2, 8, 8)
     >>> picture[0, 1, 2:4, 4:6] = 1
     >>> trace = convscope.trace(torch.nn.ReLU(), picture)
-    >>> box(trace, 2, 4, 4, 6)
+    >>> channels_in_box(trace, 2, 4, 4, 6)
     [BoxHit(node=1, name='relu', channel=1, share=1.0, chance=0.0625, score=5.30...)]
     """
     if count < 1:

@@ -167,7 +167,7 @@ def _input_names(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[tuple
 
 def _forward_error(recorder: Recorder, error: BaseException) -> ForwardError:
     events = recorder.records().events
-    where = recorder.failed_in or "the model"
+    where = f" in {recorder.failed_in}" if recorder.failed_in else ""
     ops = [e for e in events if e.kind != "input"]
     inputs = ", ".join("×".join(map(str, e.outputs[0][0])) for e in events if e.kind == "input")
     text = " ".join(str(error).split()) or "without a message"
@@ -177,9 +177,11 @@ def _forward_error(recorder: Recorder, error: BaseException) -> ForwardError:
         text = text[:297] + "..."
     after = f"after `{ops[-1].name}` gave {_shape(ops[-1])}" if ops else "before its first op"
     return ForwardError(
-        f"the model failed in {where}, {after}, on an input of {inputs or 'no tensors'}: "
+        f"the model failed{where}, {after}, on an input of {inputs or 'no tensors'}: "
         f"{type(error).__name__}: {text}",
-        hint="Check the input's size and number of channels against what the model expects (`--size`, "
+        hint=""
+        if isinstance(error, SystemExit)
+        else "Check the input's size and number of channels against what the model expects (`--size`, "
         "or a batch you prepare yourself in Python).",
     )
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from convscope.data import Picture, load_image
-from convscope.errors import ModelError, TraceError, UnknownLayerError, UsageError
+from convscope.errors import ModelError, NoSuchOpError, TraceError, UnknownLayerError, UsageError
 from convscope.models import Card, Geometry, Model, load_model
 from convscope.showing import Shown
 from convscope.tracing.allocation import reuse_freed_memory
@@ -110,7 +110,10 @@ class Trace(Shown):
 
     def __getitem__(self, name: str | int) -> Op | ModuleCall:
         if isinstance(name, int):
-            return self.ops[name]
+            try:
+                return self.ops[name]
+            except IndexError:
+                raise NoSuchOpError(name, len(self.ops)) from None
         try:
             return self._by_name[name]
         except KeyError:
