@@ -8,14 +8,15 @@ The idea of 13 bits in a pair is J. Henke's basE91 (2005), here in blocks of 13 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
 ALPHABET = "".join(chr(code) for code in range(33, 127) if chr(code) not in "<>&")
 _BLOCK = 13
 _PAIRS = 8
 _CODES = np.frombuffer(ALPHABET.encode("ascii"), np.uint8)
-# Both characters of each of the 8192 pairs.
-_TABLE = np.stack([_CODES[np.arange(1 << 13) // 91], _CODES[np.arange(1 << 13) % 91]], axis=1)
+# Both characters of each of the 8192 pairs, as one number.
+_TABLE = np.stack([_CODES[np.arange(1 << 13) // 91], _CODES[np.arange(1 << 13) % 91]], axis=1).view(
+    np.uint16
+)[:, 0]
 
 
 def to_text(data: bytes) -> str:
@@ -29,14 +30,19 @@ def to_text(data: bytes) -> str:
     b'abc'
     """
     padding = -len(data) % _BLOCK
-    blocks = np.frombuffer(data + bytes(padding), np.uint8).reshape(-1, _BLOCK)
-    numbers: NDArray[np.uint16] = np.empty((len(blocks), _PAIRS), np.uint16)
+    blocks = np.zeros(((len(data) + padding) // _BLOCK, 16), np.uint8)
+    blocks[:, :_BLOCK] = np.frombuffer(data + bytes(padding), np.uint8).reshape(-1, _BLOCK)
+    low, high = blocks.view("<u8").T
+    numbers = np.empty((len(blocks), _PAIRS), np.uint16)
     for pair in range(_PAIRS):
-        first, shift = divmod(13 * pair, 8)
-        bits = blocks[:, first].astype(np.uint32)
-        for place in range(1, min(3, _BLOCK - first)):
-            bits |= blocks[:, first + place].astype(np.uint32) << (8 * place)
-        numbers[:, pair] = bits >> shift & 8191
+        start = 13 * pair
+        if start < 52:
+            bits = low >> np.uint64(start)
+        elif start == 52:
+            bits = low >> np.uint64(52) | high << np.uint64(12)
+        else:
+            bits = high >> np.uint64(start - 64)
+        numbers[:, pair] = bits & np.uint64(8191)
     return ALPHABET[padding] + _TABLE[numbers].tobytes().decode("ascii")
 
 

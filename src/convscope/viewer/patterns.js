@@ -28,6 +28,7 @@ import { StatusLine } from "./status.js";
 import { Trouble } from "./trouble.js";
 import { VectorGlass } from "./vector.js";
 
+/** @type {Object<string, import("./types.js").Ground>} */
 const PATTERN_GROUNDS = { light: "paper", dark: "night" };
 
 /** What a part is given on the page, made anew for each. */
@@ -205,10 +206,13 @@ const PATTERNS = [
       return chooser.find();
     }];
   }],
-  ["StatusLine", "going on, and failed", "chosen", () => {
-    const lines = [new StatusLine(() => {}), new StatusLine(() => {})];
-    lines[0].going("pattern_net looking at waves", { text: "running the model", fraction: 0.4 });
-    lines[1].error(new Trouble("the model needs 3 channels, the picture has 4", "Choose another picture."));
+  ["StatusLine", "going on, nearly there, and failed", "chosen", (theme) => {
+    const lines = [new StatusLine(() => {}), new StatusLine(() => {}), new StatusLine(() => {})];
+    const bytes = btoa(String.fromCharCode(...Array.from({ length: 96 }, (_, place) => 128 + Math.round(120 * Math.sin(place / 7)))));
+    const glimpse = { answers: [{ label: "heron", probability: 0.41 }, { label: "tench", probability: 0.28 }], maps: [0, 1, 2].map((channel) => ({ layer: "stem", channel, signed: true, rows: 8, columns: 12, bytes })) };
+    lines[0].going("pattern_net looking at waves", { text: "running the model", fraction: 0.4 }, PATTERN_GROUNDS[theme]);
+    lines[1].going("pattern_net looking at waves", { text: "drawing", fraction: 0.8, glimpse }, PATTERN_GROUNDS[theme]);
+    lines[2].error(new Trouble("the model needs 3 channels, the picture has 4", "Choose another picture."));
     for (const { node } of lines) node.style.position = "static";
     return lines.map(({ node }) => node);
   }],
