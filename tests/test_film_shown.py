@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +133,7 @@ def test_the_page_holds_every_kept_number(made: Any) -> None:
     for index, frame in enumerate(strip):
         assert frame.probabilities is not None
         assert np.allclose(manifest["shares"][index], frame.probabilities, atol=5e-5)
-        data = zlib.decompress(from_text(chunks[f"film/{index}"]), wbits=31)
+        data = zlib.decompress(from_text(chunks[f"film/{frame.step}"]), wbits=31)
         place = manifest["places"]["scales/0"]
         scales = np.frombuffer(data, np.float32, np.prod(place["shape"]), place["offset"]).reshape(
             place["shape"]
@@ -147,6 +149,14 @@ def test_a_film_too_long_for_a_file_keeps_its_first_and_last_step(made: Any) -> 
     assert 2 <= len(steps) < len(strip)
     assert (steps[0], steps[-1]) == (strip.steps[0], strip.steps[-1])
     assert len(chunks) == len(steps) + 1 == len(manifest["shares"]) + 1
+
+
+def test_the_style_of_the_film_touches_nothing_else_on_a_page() -> None:
+    style = (resources.files("convscope") / "viewer" / "film.css").read_text()
+    heads = re.findall(r"^\s*([^@{}/]+)\{", style, re.MULTILINE)
+    assert len(heads) > 40
+    for selector in ",".join(heads).split(","):
+        assert re.match(r"(\.film\b|:root|:host)", selector.strip()), selector
 
 
 def test_the_same_film_gives_the_same_page(made: Any) -> None:

@@ -61,6 +61,7 @@ def run(
 
     - `convscope serve`
     - `convscope serve resnet50 photo.jpg`
+    - `convscope serve runs/tutorial_tanh-digits photo.jpg`
     """
     show(
         model,
@@ -147,7 +148,8 @@ def _check_model(name: str) -> None:
     """Refuse a name nobody knows at once, not when the page asks for it."""
     from convscope.models.listing import known_names
 
-    if ".py" in name:
+    # A class of one's own, or a run folder of `convscope train`.
+    if ".py" in name or (Path(name).expanduser() / "run.json").is_file():
         return
     known = set(known_names())
     if name not in known:

@@ -46,7 +46,7 @@ def pack_film(strip: Strip, most: int = MANY_CHARACTERS) -> tuple[dict[str, Any]
         "frame_bytes": sum(array.nbytes for array in arrays[0].values()),
     }
     chunks = {"film/pictures": text}
-    chunks |= {f"film/{place}": packed[number][1] for place, number in enumerate(kept)}
+    chunks |= {f"film/{frames[number].step}": packed[number][1] for number in kept}
     return manifest, chunks
 
 

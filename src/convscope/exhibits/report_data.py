@@ -48,15 +48,16 @@ def escaped_json(value: Any) -> str:
     >>> escaped_json({"name": "</script>", "mean": float("nan")})
     '{"name":"\\\\u003c/script>","mean":null}'
     """
-    text = json.dumps(_finite(value), allow_nan=False, separators=(",", ":"))
+    text = json.dumps(finite(value), allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """``value`` as JSON can say it: numbers that are not finite as ``None``, numpy's as plain ones."""
     if isinstance(value, Mapping):
-        return {str(key): _finite(inner) for key, inner in value.items()}
+        return {str(key): finite(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(inner) for inner in value]
+        return [finite(inner) for inner in value]
     if isinstance(value, (float, np.floating)):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, np.integer):
@@ -178,7 +179,7 @@ def pack_scene(scene: Scene) -> tuple[dict[str, Any], dict[str, str]]:
 
 def pack_json(value: Any) -> str:
     """JSON as the text of a compressed chunk."""
-    data = json.dumps(_finite(value), separators=(",", ":")).encode()
+    data = json.dumps(finite(value), separators=(",", ":")).encode()
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     return to_text(packer.compress(data) + packer.flush())
 

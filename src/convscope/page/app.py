@@ -22,7 +22,7 @@ from convscope.page.state import State
 from convscope.page.web import pack, packs
 
 _KINDS = {".js": "text/javascript", ".css": "text/css"}
-STYLES = ("tokens.css", "layout.css", "parts.css", "proof.css", "live.css", "lessons.css")
+STYLES = ("tokens.css", "layout.css", "parts.css", "proof.css", "live.css", "lessons.css", "film.css")
 
 
 class Page(FastAPI):

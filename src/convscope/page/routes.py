@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from convscope.desk.answers import PageError
 from convscope.desk.sample_photos import read_sample, sample_names
 from convscope.page.bodies import AttributionBody, BoxBody, LookBody, SampleBody
+from convscope.page.film_routes import FILM_ROUTES
 from convscope.page.lesson_routes import LESSON_ROUTES
 from convscope.page.looks import Look, Spec
 from convscope.page.web import BINARY, JSON, WORTH_PACKING, pack, packed_response, packs, state_of
@@ -54,7 +55,7 @@ async def start(request: Request) -> dict[str, Any]:
     photos = [state.photos.get(key).as_dict() for key in state.given if state.photos.has(key)]
     return {
         "models": [
-            {"id": entry["id"], "name": entry["name"]}
+            {"id": entry["id"], "name": entry["name"], "film": state.films.has(entry["id"])}
             for entry in state.catalog.entries("")[: len(state.catalog.given)]
         ],
         "photos": photos,
@@ -278,6 +279,7 @@ ROUTES: tuple[tuple[str, str, Callable[..., Any], dict[str, Any]], ...] = (
     ("POST", "/api/looks/{look}/attribution", attribution, {}),
     ("GET", "/api/looks/{look}/export", export, {}),
     *LESSON_ROUTES,
+    *FILM_ROUTES,
 )
 
 

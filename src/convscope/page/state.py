@@ -10,6 +10,7 @@ from typing import Any
 
 from convscope.desk.answers import PageError
 from convscope.desk.catalog import Catalog
+from convscope.page.films import Films
 from convscope.page.hosts import WorkerHost
 from convscope.page.lessons import Lessons
 from convscope.page.looks import WARM_LAST, Looks
@@ -43,6 +44,7 @@ class State:
         self.photos = Photos(self.decoder, bounds)
         self.looks = Looks(self.models, self.photos, bounds)
         self.lessons = Lessons(self.models, self.photos, self.catalog, bounds)
+        self.films = Films(self.catalog)
         self.given: list[str] = []
         self.loaded = asyncio.Event()
         self._asked = False

@@ -8,6 +8,7 @@ import { Chooser } from "./chooser.js";
 import { element, fill } from "./dom.js";
 import { comparedAnswers, EditPanel } from "./edits.js";
 import { ExportMenu } from "./exporting.js";
+import { fitFilm } from "./filmfitting.js";
 import { LiveAddress } from "./liveaddress.js";
 import { fitProof } from "./proving.js";
 import { SceneView } from "./scene.js";
@@ -201,6 +202,8 @@ export class Desk {
         fitSecond(this, look, other, context, viewer);
         viewer.exports = new ExportMenu(this, context, viewer);
         viewer.themeButton.before(viewer.exports.node);
+        const film = this.session.film(this.wish.model);
+        if (film) fitFilm(context, viewer, film);
         context.keys.push({ keys: "m", press: "m", text: "choose a model", run: () => chooser.open("model") },
           { keys: "o", press: "o", text: "open a photo; or drop it, or paste it", run: () => chooser.open("photo") });
       },

@@ -1,13 +1,12 @@
-// The film of a run in the report of its network: a button in the bar opens it over the page.
+// The film of a run beside its network: a button in the bar opens it over the page.
 
-import { element } from "./dom.js";
+import { element, fill } from "./dom.js";
 import { FilmView } from "./film.js";
-import { InlineFilm } from "./filmsource.js";
+import { errorText } from "./trouble.js";
 
-/** Adds the film where the page holds one. */
-export function fitFilm(context, viewer) {
-  if (!document.getElementById("convscope-film")?.textContent) return;
-  const view = new FilmView(new InlineFilm(document), context.ground);
+/** @param {import("./filmsource.js").FilmSource} source of the training of the network that is looked at */
+export function fitFilm(context, viewer, source) {
+  const view = new FilmView(source, context.ground);
   const close = element("button", { type: "button", class: "quiet", on: { click: () => dialog.close() } }, "Close");
   let heading;
   const dialog = element("dialog", { class: "film-sheet", "aria-label": "film of the training" },
@@ -22,7 +21,14 @@ export function fitFilm(context, viewer) {
   const open = async () => {
     if (dialog.open) return;
     dialog.showModal();
-    await (view.started ??= view.start());
+    view.started ??= view.start();
+    try {
+      await view.started;
+    } catch (cause) {
+      view.started = undefined;
+      fill(view.node, element("p", { class: "warning", role: "alert" }, errorText(cause)));
+      return;
+    }
     heading.textContent = `Training: ${view.film.title}`;
     view.draw();
   };

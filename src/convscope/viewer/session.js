@@ -1,6 +1,7 @@
 // What one tab knows: photos, looks begun, and how to come to a look: at a model, a photo, and edits.
 
 import { ApiError } from "./api.js";
+import { LiveFilm } from "./livefilm.js";
 import { LiveSource } from "./livesource.js";
 
 const WORDS = { waiting: "waiting for the model", loading: "loading the model", running: "running the model", drawing: "drawing", first: "fetching", done: "done" };
@@ -15,6 +16,8 @@ export class Session {
     this.start = start;
     this.photos = new Map(start.photos.map((photo) => [photo.id, photo]));
     this.samples = new Map();
+    /** The films of runs, by the id of the model. */
+    this.films = new Map(start.models.filter((model) => model.film).map(({ id }) => [id, new LiveFilm(api, id)]));
     this.modelNames = new Map(start.models.map(({ id, name }) => [id, name]));
     /** @type {Map<string, Look>} */
     this.looks = new Map();
@@ -41,6 +44,11 @@ export class Session {
 
   photoName(photo) {
     return photo.startsWith("sample:") ? photo.slice(7) : this.photos.get(photo)?.name ?? "photo";
+  }
+
+  /** The film of a model's training, where it is a run that has one. */
+  film(model) {
+    return this.films.get(model);
   }
 
   modelName(model) {
