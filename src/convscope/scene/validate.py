@@ -54,6 +54,11 @@ _GROUP = {
     "output": (int, type(None)),
 }  # fmt: skip
 _PROOF = {"rule": str, "formula": str, "columns": list, "reads": str, "operands": list}
+_NEEDED: dict[str, tuple[str, ...]] = {
+    "given": (), "sum": (), "pick": (), "copy": (), "norm": ("x", "mean", "var"), "function": ("x",),
+    "joined": ("x",), "cells": ("0", "1"),
+}  # fmt: skip
+_PLACED = ("sum", "pick", "copy")
 _OPERAND = {"label": str, "node": (int, type(None))}
 _STATISTICS = {
     "min": _MAYBE, "max": _MAYBE, "mean": _MAYBE, "std": _MAYBE, "not_finite": int, "silent": int,
@@ -161,6 +166,13 @@ def _proof(node: Mapping[str, Any], place: int, arrays: Mapping[str, NDArray[Any
     table = arrays.get(f"proof/{place}")
     if table is None or table.shape != (channels, len(proof["columns"])):
         yield f"node {place} lacks its proof"
+    needed = {"value", "difference", "tolerance", *_NEEDED.get(proof["rule"], (None,))}
+    if not needed <= set(proof["columns"]) or (proof["rule"] in _PLACED) != (
+        "proof_places" in node["arrays"]
+    ):
+        yield f"the proof of node {place} lacks what its rule needs"
+    if proof["rule"] == "norm" and not isinstance(proof["quantities"]["eps"], _NUMBER):
+        yield f"the proof of node {place} has no eps"
     for operand in proof["operands"]:
         yield from _fields(operand, _OPERAND, f"the proof of node {place}")
         if operand["node"] is not None and not 0 <= operand["node"] < place:
