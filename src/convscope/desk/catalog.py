@@ -9,7 +9,14 @@ from secrets import token_urlsafe
 from typing import Any
 
 from convscope.desk.answers import PageError, unknown
-from convscope.models.listing import ARTICLE_NAMES, LITE0, known_names, timm_registry, torchvision_registry
+from convscope.models.listing import (
+    ARTICLE_NAMES,
+    LITE0,
+    OWN_NAMES,
+    known_names,
+    timm_registry,
+    torchvision_registry,
+)
 
 WEIGHTS = ("default", "none")
 
@@ -100,6 +107,7 @@ class Catalog:
         families = torchvision_registry()
         return [
             entry(LITE0, "package", self.default is not None, "ImageNet"),
+            *(entry(name, "own", name == "cifar10_small", "32 x 32") for name in sorted(OWN_NAMES)),
             *(entry(name, "article", False, "32 x 32") for name in sorted(ARTICLE_NAMES)),
             *(
                 entry(

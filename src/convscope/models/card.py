@@ -57,7 +57,7 @@ class Card:
     name
         As typed: ``resnet50``, ``timm:convnext_tiny``, ``net.py:Net``.
     source
-        ``"torchvision"``, ``"timm"``, ``"package"``, ``"article"``, ``"file"`` or ``"module"``.
+        ``"torchvision"``, ``"timm"``, ``"package"``, ``"own"``, ``"article"``, ``"file"`` or ``"module"``.
     weights
         Name or path of the weights; ``"random"`` where they are random; ``"given"`` for a
         module passed in Python.

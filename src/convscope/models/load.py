@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from convscope.errors import ModelError, UnknownModelError, UsageError, nearest
 from convscope.models.card import Card, Model
-from convscope.models.listing import ARTICLE_NAMES, LITE0
+from convscope.models.listing import ARTICLE_NAMES, LITE0, OWN_NAMES
 from convscope.models.parts import WEIGHT_SUFFIXES, Parts, read_request
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def load_model(
     ----------
     spec
         ``efficientnet_lite0``, a torchvision name (``resnet50``), ``timm:NAME``, an article's
-        network (``tutorial_tanh``), a run folder of ``convscope train``, ``path/to/net.py:Net``, or a
-        ``torch.nn.Module``. A ``Model`` is returned as it is.
+        network (``tutorial_tanh``), ``cifar10_small``, a run folder of ``convscope train``,
+        ``path/to/net.py:Net``, or a ``torch.nn.Module``. A ``Model`` is returned as it is.
     weights
         ``"default"`` for those that belong to the name; a name of the library
         (``"IMAGENET1K_V1"``); ``"none"`` for random ones, the same every time; a file
@@ -111,6 +111,10 @@ def _load(spec: Spec, weights: Weights, categories: tuple[str, ...] | None) -> P
         from convscope.models.run_models import load_run
 
         return load_run(Path(text).expanduser(), request)
+    if text in OWN_NAMES:
+        from convscope.models.small_models import load_small
+
+        return load_small(text, request)
     if text in ARTICLE_NAMES:
         from convscope.models.article_models import load_article
 

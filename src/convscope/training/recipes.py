@@ -334,7 +334,7 @@ _FAST_C = _PLAIN.replace(
 )
 _SMALL = Recipe(
     name="fast",
-    epochs=20,
+    epochs=19,
     batch=512,
     optimizer="muon",
     learning_rate=0.75,
@@ -347,11 +347,11 @@ _SMALL = Recipe(
     filter_rate=0.16,
     label_smoothing=0.2,
     flip="alternating",
-    translate=2,
+    translate=4,
     precision="auto",
     freeze_scales=True,
     outputs=10,
-    evaluate_every=5,
+    evaluate_every=10,
     notes=(
         "after airbench94 (Jordan, 2024): orthogonal steps for the filters; the first layer's own decay "
         "keeps its 7 x 7 filters smooth",

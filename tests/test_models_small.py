@@ -1,0 +1,98 @@
+"""Our own networks: what they are made of, and what the weights in the package are worth."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from torch import nn
+
+from convscope.errors import WeightsError
+from convscope.models import list_models, load_model
+from convscope.models.small_models import RIGHT, WEIGHTS
+
+
+def test_the_small_network_tensor_by_tensor() -> None:
+    sizes = [p.numel() for p in load_model("cifar10_small", weights="none").module.parameters()]
+    block = [[a * b * 9, b, b, b * b * 9, b, b] for a, b in ((32, 48), (48, 96), (96, 192))]
+    assert sizes == [3 * 49 * 32, 32, 32, *block[0], *block[1], *block[2], 1920]
+    assert sum(sizes) == 664_672
+
+
+def test_resnet9_is_pages_by_the_digit() -> None:
+    model = load_model("resnet9")
+    assert model.card.weights == "random"
+    pairs = ((3, 64), (64, 128), (128, 128), (128, 128), (128, 256), (256, 512), (512, 512), (512, 512))
+    assert (
+        sum(p.numel() for p in model.module.parameters()) == sum(9 * a * b + 2 * b for a, b in pairs) + 5120
+    )
+    assert sum(isinstance(layer, nn.Conv2d) for layer in model.module.modules()) == 8
+    with torch.no_grad():
+        assert model.module(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_fresh_convolutions_pass_their_maps_on() -> None:
+    block = load_model("cifar10_small", weights="none").module.layer1
+    maps = torch.randn(1, 32, 8, 8)
+    assert isinstance(block.conv1, nn.Conv2d)
+    torch.testing.assert_close(block.conv1(maps)[:, :32], maps)
+
+
+def test_the_weights_in_the_package_are_small_whole_and_halves() -> None:
+    assert WEIGHTS.stat().st_size <= 1_400_000
+    expected = load_model("cifar10_small", weights="none").module.state_dict()
+    with safe_open(WEIGHTS, "pt") as file:
+        assert set(file.keys()) == set(expected)
+        for name, like in expected.items():
+            tensor = file.get_tensor(name)
+            assert tensor.shape == like.shape
+            if like.is_floating_point():
+                assert tensor.dtype == torch.float16
+                assert tensor.isfinite().all(), name
+
+
+def test_the_model_comes_ready_and_says_what_it_was_trained_on() -> None:
+    model = load_model("cifar10_small")
+    assert not model.module.training
+    assert {p.dtype for p in model.module.parameters()} == {torch.float32}
+    assert model.card.preprocessing.crop == (32, 32)
+    assert model.card.categories[6] == "frog"
+    assert any("JPEG" in note for note in model.card.notes)
+    (entry,) = list_models("cifar10_small")
+    assert entry.weights
+    with pytest.raises(WeightsError, match="cifar10_small has no weights `IMAGENET1K_V1`"):
+        load_model("cifar10_small", weights="IMAGENET1K_V1")
+
+
+def test_the_first_layer_is_worth_looking_at() -> None:
+    filters = load_model("cifar10_small").module.conv1.weight
+    assert isinstance(filters, torch.Tensor)
+    assert filters.shape == (32, 3, 7, 7)
+    centred = filters.detach() - filters.detach().mean((2, 3), keepdim=True)
+    energy = centred.square().mean()
+    neighbours = (centred[..., 1:] * centred[..., :-1]).mean() + (
+        centred[..., 1:, :] * centred[..., :-1, :]
+    ).mean()
+    # Of noise, neighbouring weights have nothing in common (about -0.02 for 7 x 7 after centring).
+    assert float(neighbours / 2 / energy) > 0.4
+
+
+@pytest.mark.slow
+def test_the_weights_answer_as_well_as_the_card_says(shared: Path) -> None:
+    from convscope.datasets import load_dataset
+
+    test = load_dataset(str(shared / "data" / "cifar10-jpeg.zip")).test
+    model = load_model("cifar10_small")
+    steps = model.card.preprocessing
+    right = 0
+    with torch.inference_mode():
+        for start in range(0, len(test), 500):
+            pixels = torch.from_numpy(test.images[start : start + 500]).permute(0, 3, 1, 2).float() / 255
+            inputs = (pixels - torch.tensor(steps.mean).view(3, 1, 1)) / torch.tensor(steps.std).view(3, 1, 1)
+            labels = torch.from_numpy(test.labels[start : start + 500])
+            right += int((model.module(inputs).argmax(1) == labels).sum())
+    # Another processor rounds otherwise, and a picture on the edge may change sides.
+    assert len(test) == 10_000
+    assert abs(right - RIGHT) <= 5
