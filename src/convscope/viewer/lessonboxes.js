@@ -10,6 +10,9 @@ export class LessonBoxes {
   constructor(context, controls) {
     this.context = context;
     this.controls = controls;
+    this.turn = 0;
+    /** Whether a picture is still awaited. */
+    this.busy = false;
     this.boxes = controls.filter(({ kind }) => kind === "box");
     /** Which box a drag on the photo draws. */
     this.active = this.boxes.filter(({ of }) => of === "picture").at(-1) ?? null;
@@ -35,10 +38,11 @@ export class LessonBoxes {
 
   /** Takes out of an answer's marks the box that can be dragged itself. @param {import("./lessonanswer.js").Answer} answer */
   strip(answer) {
+    const field = answer.maps["level 0"];
+    if (field) field.marks = field.marks.filter(({ tone }) => tone !== "accent");
     const photo = answer.maps.photo;
     const box = this.active && boxOfText(answer.values[this.active.name]);
     if (!photo || !box || !this.matters(this.active)) return;
-    this.sizes = null;
     photo.marks = photo.marks.filter((mark) => mark.label || mark.kind !== "box" || !this.same(mark, box, photo.shape));
   }
 
@@ -59,6 +63,8 @@ export class LessonBoxes {
 
   async attach() {
     const { answer, stage, player } = this;
+    const turn = (this.turn += 1);
+    this.busy = true;
     for (const control of this.boxes) {
       const drag = this.drags.get(control.name);
       const bounds = { smallest: control.smallest ?? 1, largest: control.largest ?? 4096 };
@@ -68,10 +74,11 @@ export class LessonBoxes {
       } else if (control.of === "picture") {
         const plate = answer.maps.photo ? stage.maps.get("photo")?.plate : this.plate;
         if (!plate) continue;
-        if (drag.node.parentNode !== plate) plate.append(drag.node);
         const photo = await this.context.photo(this.context.value("picture")).catch(() => null);
-        if (!photo) continue;
-        if (!drag.drag) drag.show(box, [photo.height, photo.width], bounds);
+        if (!photo || turn !== this.turn) continue;
+        // Before its size is known nothing can be drawn on it.
+        if (drag.node.parentNode !== plate) plate.append(drag.node);
+        if (!drag.drag) drag.show(boxOfText(this.context.value(control.name)), [photo.height, photo.width], bounds);
         if (plate === this.plate) this.drawPhoto(photo, control);
       } else if (control.of === "image" && answer.player) {
         player.overlay(drag.node);
@@ -83,6 +90,8 @@ export class LessonBoxes {
         if (!drag.drag) drag.show(box, answer.maps["level 0"].shape, bounds);
       }
     }
+    if (turn !== this.turn) return;
+    this.busy = false;
     this.figure.hidden = Boolean(answer.maps.photo) || !this.active || !this.matters(this.active);
   }
 

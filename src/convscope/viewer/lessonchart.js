@@ -5,7 +5,7 @@ import { grouped, plainNumber } from "./format.js";
 import { said } from "./lessonwords.js";
 
 const HEIGHT = 260;
-const EDGE = { top: 14, right: 14, bottom: 44, left: 58 };
+const EDGE = { top: 14, right: 24, bottom: 44, left: 58 };
 const UNITS = [{ limit: 1e9, unit: 1e9, sign: "G" }, { limit: 1e6, unit: 1e6, sign: "M" }, { limit: 1e4, unit: 1e3, sign: "k" }];
 const SERIES = ["--series-1", "--series-2", "--series-3", "--series-4", "--series-5"];
 /** Of the marker's way for one press of an arrow key. */
@@ -79,20 +79,20 @@ export class ChartFigure {
     const style = `series-${(place % SERIES.length) + 1}`;
     if (chart.kind === "lines") {
       const points = series.x.map((value, at) => `${x(value).toFixed(1)},${y(series.y[at]).toFixed(1)}`);
-      const dots = points.length <= 16 ? series.x.map((value, at) => svg("circle", { class: `dot ${style}`, cx: x(value), cy: y(series.y[at]), r: 3.2 }, svg("title", {}, `${tickText(value)}: ${plainNumber(series.y[at])}`))) : [];
+      const dots = points.length <= 16 ? series.x.map((value, at) => svg("circle", { class: `spotdot ${style}`, cx: x(value), cy: y(series.y[at]), r: 3.2 }, svg("title", {}, `${tickText(value)}: ${plainNumber(series.y[at])}`))) : [];
       return [svg("polyline", { class: `curve ${style}`, points: points.join(" ") }), ...dots];
     }
     if (chart.kind === "histogram") {
       return series.y.slice(0, -1).map((count, at) => {
         const [left, right] = [x(series.x[at]), x(series.x[at + 1])];
         const kept = chart.marker === null || series.x[at] >= chart.marker;
-        return svg("rect", { class: kept ? `bar ${style}` : "bar lost", x: left, width: Math.max(0.5, right - left - 0.6), y: y(count), height: Math.max(0, bottom - y(count)) }, svg("title", {}, `${plainNumber(series.x[at])} … ${plainNumber(series.x[at + 1])}: ${grouped(count)}`));
+        return svg("rect", { class: kept ? `block ${style}` : "block lost", x: left, width: Math.max(0.5, right - left - 0.6), y: y(count), height: Math.max(0, bottom - y(count)) }, svg("title", {}, `${plainNumber(series.x[at])} … ${plainNumber(series.x[at + 1])}: ${grouped(count)}`));
       });
     }
     const slot = (this.inner.right - this.inner.left) / (this.across.high - this.across.low);
     const thick = Math.max(2, (slot * 0.8) / chart.series.length);
     return series.y.map((value, at) => svg("rect", {
-      class: `bar ${style}`, x: x(series.x[at]) - (thick * chart.series.length) / 2 + place * thick, width: Math.max(1, thick - 1),
+      class: `block ${style}`, x: x(series.x[at]) - (thick * chart.series.length) / 2 + place * thick, width: Math.max(1, thick - 1),
       y: Math.min(y(value), y(Math.max(0, up.low))), height: Math.abs(y(value) - y(Math.max(0, up.low))),
     }, svg("title", {}, `${series.label[this.context.language()]}: ${plainNumber(value)}`)));
   }

@@ -16,6 +16,8 @@ import { errorText } from "./trouble.js";
 const THEMES = ["auto", "light", "dark"];
 /** Milliseconds without a change after which a preview is followed by the whole. */
 const REST = 180;
+/** Parts that are made anew with a lesson, and what in them takes the focus then. */
+const FOCUSED = { ".lessonlist": ".lessonlist [aria-current]", ".lessonpick": ".lessonpick select", ".bar .choice": ".bar .choice [aria-checked=true]", ".lessoncontrols header": ".lessoncontrols header button", ".tabs": ".tabs [aria-current]" };
 
 /**
  * @typedef {Object} LessonHost
@@ -51,6 +53,8 @@ export class ConvscopeLessons extends HTMLElement {
     this.root.append(this.frame);
     this.rest = 0;
     this.resting = false;
+    /** What was computed last, and whole, as text. */
+    this.whole = "";
     this.context = {
       ground: () => (this.isDark() ? "night" : "paper"), language: () => this.language,
       color: (name) => getComputedStyle(this.frame).getPropertyValue(name), value: (name) => this.value(name), change: (changes, done) => this.change(changes, done),
@@ -82,7 +86,9 @@ export class ConvscopeLessons extends HTMLElement {
     else this.form.fill();
     this.player.index = next.step;
     if (given) await this.fitBoxes();
-    await this.run(false);
+    // Another language, theme or step is another sight of the same numbers.
+    if (this.whole === this.asking && this.answer && !this.running) this.show(this.answer);
+    else await this.run(false);
     if (addressOfLesson(wish) !== this.written) this.write(false);
   }
 
@@ -107,6 +113,9 @@ export class ConvscopeLessons extends HTMLElement {
 
   layOut(same) {
     const { lesson, language, host } = this;
+    const focused = this.root.activeElement;
+    const focus = focused && Object.entries(FOCUSED).find(([part]) => focused.closest(part))?.[1];
+    const scrolled = same ? this.root.querySelector(".lesson")?.scrollTop ?? 0 : 0;
     this.lang = language;
     this.frame.setAttribute("lang", language === "zh" ? "zh-Hans" : "en");
     host.spoken(language);
@@ -137,6 +146,8 @@ export class ConvscopeLessons extends HTMLElement {
         element("h2", {}, lesson.title[language]), element("p", { class: "lessontext" }, lesson.text[language]),
         this.trouble, this.player.node, this.boxes.node, this.sentences, this.stage.node),
       element("aside", { class: "lessoncontrols", "aria-label": said(language, "controls") }, element("header", {}, element("h3", {}, said(language, "controls")), reset), this.form.node));
+    this.root.querySelector(".lesson").scrollTop = scrolled;
+    if (focus) /** @type {HTMLElement|null} */ (this.root.querySelector(focus))?.focus({ preventScroll: true });
   }
 
   addressOf(lesson) {
@@ -146,7 +157,6 @@ export class ConvscopeLessons extends HTMLElement {
   /** Another sight, as a step in the history. */
   go(changes) {
     const text = addressOfLesson({ ...this.wish, ...changes });
-    if (changes.lesson && changes.lesson !== this.wish.lesson) this.root.querySelector(".lesson").scrollTop = 0;
     this.host.bar.write(text, true);
   }
 
@@ -178,7 +188,8 @@ export class ConvscopeLessons extends HTMLElement {
   /** After a change the whole is computed, and the address says it. */
   settle() {
     this.resting = false;
-    this.run(false);
+    // A preview of a small picture was the whole already.
+    if (this.running || this.whole !== this.asking) this.run(false);
     if (lessonOfAddress(this.host.bar.read())) this.write(false);
   }
 
@@ -241,6 +252,11 @@ export class ConvscopeLessons extends HTMLElement {
     return Object.fromEntries(Object.entries(this.wish.values).map(([name, value]) => [name, this.control(name).kind === "switch" ? String(value) === "true" : value]));
   }
 
+  /** Which numbers are asked for, as text. */
+  get asking() {
+    return JSON.stringify([this.lesson.name, this.asked]);
+  }
+
   async ask(task, more) {
     return this.session.api.post(`/api/lessons/${this.lesson.name}/${task}`, { values: this.asked, ...more });
   }
@@ -276,8 +292,11 @@ export class ConvscopeLessons extends HTMLElement {
       try {
         const answer = await this.session.api.send(`/api/lessons/${lesson.name}`, { method: "POST", body, headers: { "Content-Type": "application/json" } });
         const found = decodeAnswer(await answer.arrayBuffer());
-        if (lesson === this.lesson) this.show(found);
+        if (lesson !== this.lesson) continue;
+        this.whole = found.preview ? "" : JSON.stringify([lesson.name, JSON.parse(body).values]);
+        this.show(found);
       } catch (error) {
+        this.whole = "";
         if (lesson === this.lesson) this.complain(error);
       }
     }
@@ -288,7 +307,7 @@ export class ConvscopeLessons extends HTMLElement {
 
   /** Whether nothing more is on its way that was asked for. */
   get isIdle() {
-    return !this.running && !this.wanted && !this.resting;
+    return !this.running && !this.wanted && !this.resting && !this.boxes?.busy;
   }
 
   complain(error) {

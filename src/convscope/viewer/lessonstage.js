@@ -56,7 +56,9 @@ export class LessonStage {
     let group = null;
     for (const names of rows) {
       const many = names.filter((name) => name in answer.maps).length >= MULTIPLES;
-      const row = element("div", { class: many ? "multiples" : "lessonrow" }, ...names.map((name) => this.figure(name, answer)));
+      const alone = names.every((name) => name in answer.maps);
+      const row = element("div", { class: many ? "multiples" : alone ? "lessonrow mapsonly" : "lessonrow" }, ...names.map((name) => this.figure(name, answer)));
+      row.style.setProperty("--count", String(names.length));
       if (many) {
         row.style.setProperty("--across", String([3, 4, 5].find((across) => names.length % across === 0) ?? 3));
         if (!group) blocks.push((group = element("div", { class: "multiplesrow" })));

@@ -52,8 +52,6 @@ class Tabs {
     fields.delete("theme");
     if (theme) fields.set("theme", theme);
     this.bar.write(fields.toString(), true);
-    // An empty fragment is no change of one.
-    if (!fields.size) this.follow();
   }
 
   async follow() {
