@@ -27,8 +27,8 @@ _BUILDERS: dict[str, Callable[[], nn.Module]] = {
     "resnet9": small_nets.resnet9,
 }
 _NOTE = (
-    f"right on {RIGHT / 100:.2f} % of 10,000 test images; trained and tested on CIFAR-10 saved as small JPEGs "
-    "(quality 75, halved colour resolution), so accuracies on the original release do not compare"
+    f"right on {RIGHT / 100:.2f} % of 10,000 test images; trained and tested on CIFAR-10 saved as small "
+    "JPEGs (quality 75, halved colour resolution), so accuracies on the original release do not compare"
 )
 
 
