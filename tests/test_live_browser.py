@@ -494,6 +494,32 @@ def test_a_second_photo_is_looked_at_in_lockstep(page: LivePage, seen: Any) -> N
     page.wait("desk.viewer === viewer && !root.querySelector('.versus')")
 
 
+def test_two_sets_of_weights_and_two_models_are_looked_at_beside_each_other(
+    page: LivePage, server: Server, seen: Any
+) -> None:
+    photo = page.get("desk.wish.photo")
+    page.run("desk.go({versus: arguments[0]})", f"model=efficientnet_lite0&weights=none&photo={photo}")
+    page.wait("desk.viewer === viewer && root.querySelector('.versus')")
+    assert "random weights" in page.text(".versus")
+    choose(page, "blocks.1.1.add", 3)
+    page.wait("root.querySelector('.beside').dataset.ready === 'blocks.1.1.add:3'")
+    page.run("viewer.state.point({channel: 3, row: 12, column: 33})")
+    key = page.get("[...desk.session.looks.values()].find(look => look.wish.weights === 'none').id")
+    node = seen["blocks.1.1.add"]
+    other = server.ask(f"/api/looks/{key}/value?node={node.index}&channel=3&row=12&column=33")["value"]
+    own = float(node.value[0, 3, 12, 33])
+    shown_values = [float(text.strip("≈ ").replace("−", "-")) for text in page.texts(".beside output")]
+    assert shown_values == pytest.approx([other, own - other], rel=1e-3, abs=1e-4)
+    assert page.texts(".answers .label")[:3] == [answer.label for answer in seen.predictions(3)]
+    # Another architecture has other layers, which is said; its answers are there.
+    page.run("desk.go({versus: arguments[0]})", f"model=resnet18&weights=none&photo={photo}")
+    page.wait("desk.viewer === viewer && root.querySelector('.versus')?.textContent.includes('resnet18')")
+    page.wait("root.querySelector('.beside').textContent.includes('has no layer blocks.1.1.add')")
+    assert "B → A" in page.text(".answers")
+    page.press("v")
+    page.wait("desk.viewer === viewer && !root.querySelector('.versus')")
+
+
 def test_a_look_can_be_cancelled_and_the_page_stays(page: LivePage) -> None:
     page.run("desk.go({model: 'resnet18', weights: 'none'}); setTimeout(() => desk.session.cancel(), 50);")
     page.wait("!desk.session.going.size && root.querySelector('.status').hidden")
