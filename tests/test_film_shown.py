@@ -149,6 +149,31 @@ def test_a_film_too_long_for_a_file_keeps_its_first_and_last_step(made: Any) -> 
     assert 2 <= len(steps) < len(strip)
     assert (steps[0], steps[-1]) == (strip.steps[0], strip.steps[-1])
     assert len(chunks) == len(steps) + 1 == len(manifest["shares"]) + 1
+    assert manifest["left_out"] == f"to keep this small: {len(steps)} of {len(strip)} steps"
+    assert pack_film(strip)[0]["left_out"] == ""
+
+
+def test_of_a_wide_film_fewer_channels_and_images_are_shown_before_steps_are_left_out(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 40, 3), nn.Conv2d(40, 30, 3))
+    with convscope.film(net, torch.rand(6, 3, 20, 20), tmp_path) as film:
+        for step in range(5):
+            film.snap(step, force=True)
+    strip = open_film(tmp_path)
+    whole = sum(map(len, pack_film(strip)[1].values()))
+    seen = []
+    for share in (1.1, 0.8, 0.55, 0.3):
+        manifest, chunks = pack_film(strip, int(whole * share))
+        assert len(manifest["frames"]) == 5
+        assert sum(len(text) for name, text in chunks.items() if "pictures" not in name) <= whole * share
+        seen.append(
+            (len(manifest["images"]), manifest["layers"][0]["maps"][0], manifest["layers"][1]["maps"][0])
+        )
+        data = zlib.decompress(from_text(chunks["film/2"]), wbits=31)
+        place = manifest["places"]["scales/1"]
+        scales = np.frombuffer(data, np.float32, int(np.prod(place["shape"])), place["offset"])
+        kept = strip[2].scales[1][: seen[-1][0], : seen[-1][2]]
+        assert np.array_equal(scales.reshape(place["shape"]), kept)
+    assert seen == [(6, 32, 30), (6, 32, 16), (4, 32, 16), (2, 32, 8)]
 
 
 def test_the_style_of_the_film_touches_nothing_else_on_a_page() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from convscope.exhibits.film_frames import chosen_classes
+from convscope.exhibits.film_frames import TILES, chosen_classes
 from convscope.exhibits.film_view import as_bytes, curves, kernel_limits, kernel_view, map_limits, told
 from convscope.exhibits.player import chosen_steps
 from convscope.exhibits.report_data import pack_chunk
@@ -16,8 +17,24 @@ from convscope.exhibits.report_data import pack_chunk
 if TYPE_CHECKING:
     from convscope.filming import Frame, Strip
 
-#: Characters of all frames of a file; a longer film is shown with fewer steps.
+#: Characters of all frames of a file; of a larger film it shows less.
 MANY_CHARACTERS = 14_500_000
+
+
+@dataclass(frozen=True)
+class Room:
+    """How much of each frame a file has room for: images, and channels of the maps after the first layer."""
+
+    images: int
+    channels: int
+
+    def maps(self, number: int) -> tuple[slice, slice]:
+        """Which images and channels of a layer's maps."""
+        return slice(self.images), slice(None if number == 0 else self.channels)
+
+
+#: From everything a frame has to the least that still shows something.
+_ROOMS = (Room(8, 32), Room(8, 16), Room(4, 16), Room(3, 8), Room(2, 8))
 
 
 def pack_film(strip: Strip, most: int = MANY_CHARACTERS) -> tuple[dict[str, Any], dict[str, str]]:
@@ -26,60 +43,86 @@ def pack_film(strip: Strip, most: int = MANY_CHARACTERS) -> tuple[dict[str, Any]
     Parameters
     ----------
     most
-        Characters of all frames; where they would be more, fewer steps are taken, evenly chosen, the first
-        and the last among them.
+        Characters of all frames. Where they would be more, fewer channels are taken, then fewer images, at
+        last fewer steps, evenly chosen, the first and the last among them; ``left_out`` says so.
     """
     frames = list(strip)
     views = [kernel_view(strip, number) for number in range(len(strip.layers))]
     ranges = [kernel_limits(frames, n, view) if view else None for n, view in enumerate(views)]
-    arrays = [_frame(frame, views, ranges) for frame in frames]
-    packed = [pack_chunk(found) for found in arrays]
-    kept = list(range(len(frames)))
-    size = sum(len(text) for _, text in packed)
+    last = frames[-1]
+    room = next((r for r in _ROOMS if _size(last, views, ranges, r) * len(frames) <= most), _ROOMS[-1])
+    kept = frames
+    size = _size(last, views, ranges, room) * len(frames)
     if size > most:
-        kept = chosen_steps(len(frames), max(2, int(len(frames) * most / size)))
-    manifest = _manifest(strip, [frames[n] for n in kept], views, ranges, frames)
-    places, text = pack_chunk({"pictures": strip.pictures})
+        chosen = chosen_steps(len(frames), max(2, int(len(frames) * most / size)))
+        kept = [frames[n] for n in chosen]
+    packed = {frame.step: pack_chunk(_frame(frame, views, ranges, room)) for frame in kept}
+    manifest = _manifest(strip, kept, views, ranges, frames, room)
+    places, text = pack_chunk({"pictures": strip.pictures[: room.images]})
     manifest |= {
-        "places": packed[0][0],
+        "places": packed[last.step][0],
         "picture_places": places,
-        "frame_bytes": sum(array.nbytes for array in arrays[0].values()),
+        "frame_bytes": sum(array.nbytes for array in _frame(last, views, ranges, room).values()),
+        "left_out": _left_out(strip, room, len(kept)),
     }
-    chunks = {"film/pictures": text}
-    chunks |= {f"film/{frames[number].step}": packed[number][1] for number in kept}
-    return manifest, chunks
+    return manifest, {"film/pictures": text} | {f"film/{step}": text for step, (_, text) in packed.items()}
 
 
-def _frame(frame: Frame, views: Sequence[Any], ranges: Sequence[Any]) -> dict[str, NDArray[Any]]:
+def _size(frame: Frame, views: Sequence[Any], ranges: Sequence[Any], room: Room) -> int:
+    return len(pack_chunk(_frame(frame, views, ranges, room))[1])
+
+
+def _frame(frame: Frame, views: Sequence[Any], ranges: Sequence[Any], room: Room) -> dict[str, NDArray[Any]]:
     found: dict[str, NDArray[Any]] = {}
     for number, (view, limits) in enumerate(zip(views, ranges, strict=True)):
-        maps = frame.maps[number]
+        images, channels = room.maps(number)
+        maps = frame.maps[number][images, channels]
         found[f"maps/{number}"] = maps.reshape(-1, *maps.shape[2:])
-        found[f"scales/{number}"] = frame.scales[number]
+        found[f"scales/{number}"] = frame.scales[number][images, channels]
         kernels = frame.kernels[number]
         if view is not None and kernels is not None:
-            found[f"kernels/{number}"] = as_bytes(view.planes(kernels), limits)
+            found[f"kernels/{number}"] = as_bytes(view.planes(kernels[:TILES]), limits[:TILES])
     return found
 
 
+def _left_out(strip: Strip, room: Room, steps: int) -> str:
+    """What a person should know is not in the file; ``""`` if everything is."""
+    images = len(strip.manifest["images"])
+    deeper = max((layer["maps"][0] for layer in strip.layers[1:]), default=0)
+    parts = []
+    if deeper > room.channels:
+        parts.append(f"{room.channels} channels of each layer after the first")
+    if images > room.images:
+        parts.append(f"{room.images} of {images} images")
+    if steps < len(strip):
+        parts.append(f"{steps} of {len(strip)} steps")
+    return f"to keep this small: {', '.join(parts)}" if parts else ""
+
+
 def _manifest(
-    strip: Strip, kept: Sequence[Frame], views: Sequence[Any], ranges: Sequence[Any], every: Sequence[Frame]
+    strip: Strip,
+    kept: Sequence[Frame],
+    views: Sequence[Any],
+    ranges: Sequence[Any],
+    every: Sequence[Frame],
+    room: Room,
 ) -> dict[str, Any]:
-    images = strip.manifest["images"]
+    images = strip.manifest["images"][: room.images]
     bars = [chosen_classes(every, n, image["label"]) for n, image in enumerate(images)]
     layers = []
     for number, (layer, view) in enumerate(zip(strip.layers, views, strict=True)):
         shape = layer["kernels"]
+        limits = map_limits(every, number)[room.maps(number)]
         layers.append(
             {
                 "name": layer["name"],
                 "words": view.words.replace(" x ", " × ") if view else "",
                 "kind": view.kind if view else "",
-                "kernels": [shape[0], *shape[2:]] if view else None,
+                "kernels": [min(TILES, shape[0]), *shape[2:]] if view else None,
                 "kernel_limits": [] if ranges[number] is None else ranges[number].tolist(),
-                "maps": layer["maps"],
+                "maps": [limits.shape[1], *layer["maps"][1:]],
                 "map_shape": layer["map_shape"],
-                "limits": map_limits(every, number).tolist(),
+                "limits": limits.tolist(),
             }
         )
     return {

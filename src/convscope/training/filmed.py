@@ -30,21 +30,20 @@ def filmed(
     A film that cannot be made, or not be gone on with, is told of once and left; the training goes on.
     """
     labels = np.asarray(plan.test.labels)
-    chosen = one_of_each(labels, _IMAGES)
-    shown = plan.test.subset(chosen)
-    assert shown.images is not None
-    pixels = shown.images.permute(0, 2, 3, 1).contiguous().numpy()
-    with torch.no_grad():
-        inputs = shown.normalize(shown.images)
+    # A picture that cannot be read is left out.
+    images, read = next(plan.test.gather([torch.as_tensor(one_of_each(labels, _IMAGES))]))
+    chosen = [int(index) for index in read]
+    pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
+    inputs = plan.test.normalize(images)
     try:
         made = film(
             engine.model,
             inputs,
             run,
             every=engine.steps_per_epoch * epochs_apart(engine.recipe.epochs),
-            labels=[int(label) for label in shown.labels],
+            labels=[int(labels[index]) for index in chosen],
             classes=plan.classes,
-            names=[str(plan.dataset.test.names[index]) for index in chosen[: len(shown)]],
+            names=[str(plan.dataset.test.names[index]) for index in chosen],
             pictures=np.repeat(pixels, 3, axis=3) if pixels.shape[3] == 1 else pixels,
             title=plan.title,
             resume=resume,

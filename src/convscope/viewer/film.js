@@ -178,7 +178,8 @@ export class FilmView extends EventTarget {
     const first = this.image * count * area;
     this.maps.show(count, rows, columns, (tile, cell) => tables[tile][data[first + tile * area + cell]]);
     const [channels, high, wide] = layer.map_shape;
-    const some = count < channels ? `${count} of ` : "";
+    const seen = this.maps.shape.count;
+    const some = seen < channels ? `${seen} of ` : "";
     fill(this.maps.heading, `maps of the image: ${some}${counted(channels, "channel")}, ${high} × ${wide}`);
     this.point(this.kernels.marked);
   }
@@ -204,7 +205,7 @@ export class FilmView extends EventTarget {
     this.kernels.mark(tile);
     this.maps.mark(tile);
     if (tile === null) {
-      fill(this.told, "red and yellow are above zero, blue is below");
+      fill(this.told, ["red and yellow are above zero, blue is below", this.film.left_out].filter(Boolean).join("; "));
       return;
     }
     const layer = this.film.layers[this.layer];
