@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
 
 
@@ -101,6 +102,39 @@ class ResNet9(nn.Module):
         maps = self.layer3(self.layer2(self.layer1(self.prep(image))))
         # Page's factor, which keeps the softmax from being certain too early.
         return self.fc(self.flat(self.pool(maps))) * 0.125
+
+
+@torch.no_grad()
+def even_filters(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
+    """Bring every filter to the largest weight 1, and have the batch norm after it undo that exactly.
+
+    A filter's length means nothing where batch norm follows; of one length, all can be seen in one picture.
+
+    Parameters
+    ----------
+    conv
+        Without bias; changed in place.
+    norm
+        Its statistics and scales are changed with it, for evaluation mode.
+
+    Examples
+    --------
+    >>> conv, norm = nn.Conv2d(3, 4, 7, bias=False), nn.BatchNorm2d(4).eval()
+    >>> image = torch.rand(1, 3, 9, 9)
+    >>> before = norm(conv(image))
+    >>> even_filters(conv, norm)
+    >>> torch.allclose(norm(conv(image)), before, atol=1e-5), conv.weight.abs().amax((1, 2, 3)).tolist()
+    (True, [1.0, 1.0, 1.0, 1.0])
+    """
+    mean, variance = norm.running_mean, norm.running_var
+    assert mean is not None
+    assert variance is not None
+    factor = 1 / conv.weight.abs().amax((1, 2, 3))
+    before = (variance + norm.eps).sqrt()
+    conv.weight.mul_(factor.view(-1, 1, 1, 1))
+    mean.mul_(factor)
+    variance.mul_(factor.square())
+    norm.weight.mul_((variance + norm.eps).sqrt() / (before * factor))
 
 
 def cifar10_small() -> Cifar10Small:
