@@ -176,7 +176,7 @@ def test_a_line_break_in_a_layers_name_does_not_break_the_table(run):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["layers", "resnet19"], "error: there is no model `resnet19`\nDid you mean resnet18"),
+        (["layers", "resnet19"], "error: there is no model `resnet19`\nDid you mean resnet9, resnet18"),
         (
             ["models", "mobilnet_v2"],
             "error: no model's name matches `mobilnet_v2`\nDid you mean mobilenet_v2",
