@@ -1,6 +1,6 @@
 // What the server answers to a run of a lesson: a JSON head and, behind it, arrays.
 
-const ARRAYS = { uint8: Uint8Array, float32: Float32Array, float64: Float64Array };
+const ANSWER_ARRAYS = { uint8: Uint8Array, float32: Float32Array, float64: Float64Array };
 
 /**
  * @typedef {{shape: number[], data: Uint8Array|Float32Array|Float64Array}} Numbers
@@ -33,7 +33,7 @@ const ARRAYS = { uint8: Uint8Array, float32: Float32Array, float64: Float64Array
 export function decodeAnswer(buffer) {
   const length = new DataView(buffer).getUint32(0, true);
   const head = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
-  const numbers = ({ dtype, shape, offset, bytes }) => ({ shape, data: new ARRAYS[dtype](buffer, 4 + length + offset, bytes / ARRAYS[dtype].BYTES_PER_ELEMENT) });
+  const numbers = ({ dtype, shape, offset, bytes }) => ({ shape, data: new ANSWER_ARRAYS[dtype](buffer, 4 + length + offset, bytes / ANSWER_ARRAYS[dtype].BYTES_PER_ELEMENT) });
   for (const map of Object.values(head.maps)) map.array = numbers(map.array);
   if (head.player) for (const name of ["padded", "kernel", "maps"]) head.player[name] = numbers(head.player[name]);
   return head;

@@ -120,7 +120,7 @@ export function keptBox({ top, left, rows, columns }, size, { smallest, largest 
 }
 
 /** @returns {Box|null} */
-export function boxOfText(text) {
+export function typedBox(text) {
   const numbers = String(text).split(/[\s,]+/).filter(Boolean).map(Number);
   if (numbers.length !== 4 || numbers.some((n) => !Number.isInteger(n) || n < 0)) return null;
   const [top, left, rows, columns] = numbers;
@@ -128,6 +128,6 @@ export function boxOfText(text) {
 }
 
 /** @param {Box} box */
-export function boxText({ top, left, rows, columns }) {
+export function boxTyped({ top, left, rows, columns }) {
   return [top, left, rows, columns].join(",");
 }

@@ -2,7 +2,7 @@
 
 import { choiceBar } from "./choice.js";
 import { element, fill, sizedCanvas } from "./dom.js";
-import { BoxDrag, boxOfText, boxText, keptBox } from "./lessonbox.js";
+import { BoxDrag, typedBox, boxTyped, keptBox } from "./lessonbox.js";
 import { said } from "./lessonwords.js";
 
 export class LessonBoxes {
@@ -16,7 +16,7 @@ export class LessonBoxes {
     this.boxes = controls.filter(({ kind }) => kind === "box");
     /** Which box a drag on the photo draws. */
     this.active = this.boxes.filter(({ of }) => of === "picture").at(-1) ?? null;
-    this.drags = new Map(this.boxes.map((control) => [control.name, new BoxDrag(control.label[context.language()], (box, done) => context.change({ [control.name]: boxText(box) }, done))]));
+    this.drags = new Map(this.boxes.map((control) => [control.name, new BoxDrag(control.label[context.language()], (box, done) => context.change({ [control.name]: boxTyped(box) }, done))]));
     this.canvas = element("canvas", { "aria-hidden": "true" });
     this.plate = element("div", { class: "mapplate" }, this.canvas);
     this.caption = element("figcaption");
@@ -41,7 +41,7 @@ export class LessonBoxes {
     const field = answer.maps["level 0"];
     if (field) field.marks = field.marks.filter(({ tone }) => tone !== "accent");
     const photo = answer.maps.photo;
-    const box = this.active && boxOfText(answer.values[this.active.name]);
+    const box = this.active && typedBox(answer.values[this.active.name]);
     if (!photo || !box || !this.matters(this.active)) return;
     photo.marks = photo.marks.filter((mark) => mark.label || mark.kind !== "box" || !this.same(mark, box, photo.shape));
   }
@@ -68,7 +68,7 @@ export class LessonBoxes {
     for (const control of this.boxes) {
       const drag = this.drags.get(control.name);
       const bounds = { smallest: control.smallest ?? 1, largest: control.largest ?? 4096 };
-      const box = boxOfText(this.context.value(control.name));
+      const box = typedBox(this.context.value(control.name));
       if (!this.matters(control) || (control.of === "picture" && control !== this.active)) {
         drag.node.remove();
       } else if (control.of === "picture") {
@@ -78,7 +78,7 @@ export class LessonBoxes {
         if (!photo || turn !== this.turn) continue;
         // Before its size is known nothing can be drawn on it.
         if (drag.node.parentNode !== plate) plate.append(drag.node);
-        if (!drag.drag) drag.show(boxOfText(this.context.value(control.name)), [photo.height, photo.width], bounds);
+        if (!drag.drag) drag.show(typedBox(this.context.value(control.name)), [photo.height, photo.width], bounds);
         if (plate === this.plate) this.drawPhoto(photo, control);
       } else if (control.of === "image" && answer.player) {
         player.overlay(drag.node);
@@ -109,10 +109,10 @@ export class LessonBoxes {
   fitted(size, value) {
     const changes = {};
     for (const control of this.boxes) {
-      const box = control.of === "picture" && boxOfText(value(control.name));
+      const box = control.of === "picture" && typedBox(value(control.name));
       if (!box) continue;
-      const kept = boxText(keptBox(box, size, { smallest: control.smallest ?? 1, largest: control.largest ?? 4096 }));
-      if (kept !== boxText(box)) changes[control.name] = kept;
+      const kept = boxTyped(keptBox(box, size, { smallest: control.smallest ?? 1, largest: control.largest ?? 4096 }));
+      if (kept !== boxTyped(box)) changes[control.name] = kept;
     }
     return changes;
   }

@@ -7,7 +7,7 @@ import { said } from "./lessonwords.js";
 const HEIGHT = 260;
 const EDGE = { top: 14, right: 24, bottom: 44, left: 58 };
 const UNITS = [{ limit: 1e9, unit: 1e9, sign: "G" }, { limit: 1e6, unit: 1e6, sign: "M" }, { limit: 1e4, unit: 1e3, sign: "k" }];
-const SERIES = ["--series-1", "--series-2", "--series-3", "--series-4", "--series-5"];
+const SERIES = ["--line-1", "--line-2", "--line-3", "--line-4", "--line-5"];
 /** Of the marker's way for one press of an arrow key. */
 const KEY_STEP = 1 / 100;
 

@@ -24,7 +24,7 @@ export class LessonExports {
       return said(language, "copied");
     }) } }, said(language, "copyLink")) : null;
     this.told = element("p", { class: "dim", role: "status" });
-    this.node = element("details", { class: "menu" }, element("summary", { class: "quiet" }, said(language, "export")),
+    this.node = element("details", { class: "menu" }, element("summary", { class: "quiet" }, said(language, "exported")),
       element("div", { class: "sheet" }, element("div", { class: "list" }, ...this.buttons.values(), copy), this.told));
     this.node.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || !this.node.open) return;

@@ -2,7 +2,7 @@
 
 import { choiceBar } from "./choice.js";
 import { element, fill } from "./dom.js";
-import { boxOfText } from "./lessonbox.js";
+import { typedBox } from "./lessonbox.js";
 import { said } from "./lessonwords.js";
 import { errorText } from "./trouble.js";
 
@@ -192,7 +192,7 @@ function boxField(control, { change, language }, first) {
   const hint = element("p", { class: "dim hint", hidden: !first }, said(language(), "dragHint"));
   const node = element("div", {}, element("div", { class: "boxfield" }, ...names.map((name, place) => element("label", {}, element("span", {}, said(language(), name)), inputs[place]))), hint);
   return { node, group: true, set(value, active) {
-    const box = boxOfText(value);
+    const box = typedBox(value);
     if (box) names.forEach((name, place) => inputs[place] !== active && (inputs[place].value = box[name]));
   } };
 }

@@ -85,7 +85,9 @@ export class MapFigure {
       }
       if (label && kind !== "cross") {
         const text = element("b", {}, label);
-        place(text, bottom / rows, left / columns);
+        // Where there is no room below a box its label stands above.
+        text.classList.toggle("over", bottom / rows > 0.88);
+        place(text, (bottom / rows > 0.88 ? top : bottom) / rows, left / columns);
         text.style.backgroundColor = color;
         labels.push(text);
       }

@@ -55,7 +55,7 @@ export function valueAt(map, row, column) {
  * A number in about `room` signs.
  * @param {number} value
  */
-export function cellText(value, room = 4) {
+export function cellNumber(value, room = 4) {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "?" : value > 0 ? "∞" : "−∞";
   if (value === 0) return "0";
   const sign = value < 0 ? "−" : "";
@@ -99,7 +99,7 @@ export function paintCells(canvas, what) {
   context.fillRect(0, 0, width, height);
   const table = roleTable(role, ground);
   const places = placesOf(values, role, low, high);
-  const texts = cell >= WRITTEN && !colors ? Array.from({ length: filled }, (_, at) => cellText(values[at])) : [];
+  const texts = cell >= WRITTEN && !colors ? Array.from({ length: filled }, (_, at) => cellNumber(values[at])) : [];
   const size = texts.length ? letterSize(context, texts, cell) : 0;
   context.textAlign = "center";
   context.textBaseline = "middle";

@@ -2,8 +2,8 @@
 // is of the server's own convolution; here it is only shown.
 
 import { element, fill } from "./dom.js";
-import { plainNumber, signedNumber } from "./format.js";
-import { cellText, paintCells } from "./lessonpaint.js";
+import { plainNumber } from "./format.js";
+import { cellNumber, paintCells } from "./lessonpaint.js";
 import { said } from "./lessonwords.js";
 import { ProofPanel } from "./proof.js";
 
@@ -11,7 +11,7 @@ import { ProofPanel } from "./proof.js";
 const MOST_CHANNELS = 3;
 const MOST_PLANES = 4;
 const SPEEDS = [0.5, 1, 2, 4, 8, 16];
-const DIGITS = 8;
+const SUM_DIGITS = 10;
 /** CSS pixels of a cell. */
 const CELL = { plane: 46, matrix: 42, least: 3 };
 /** CSS pixels that the signs between the matrices take, and the most a plane and a window may be high. */
@@ -54,7 +54,7 @@ export class LessonPlayer {
     this.proofTitle = element("summary");
     this.panel = new ProofPanel({
       value: (step) => context.proof(step), go: () => {}, found: () => {}, opened: () => {}, back: () => {}, close: () => (this.proof.open = false),
-      ground: context.ground, factor: () => 1, readers: () => [],
+      ground: context.ground, factor: () => 1, readers: () => [], whose: "torch",
     });
     this.proof = element("details", { class: "stepproof", on: { toggle: () => this.prove() } }, this.proofTitle, this.panel.node);
     this.node = element("section", { class: "player", on: { keydown: (event) => this.key(event) } },
@@ -265,25 +265,30 @@ export class LessonPlayer {
       paintCells(kernel, { ...what, values: matrix.kernel, role: "signed", low: -strongest, high: strongest });
       paintCells(products, { ...what, values: matrix.products, role: "signed", low: -product, high: product });
       const sum = line.querySelector("output");
-      if (sum) fill(sum, `${said(language, "channel")} ${step.first + place}: ${signedNumber(step.sums[place], 5)}`);
+      if (sum) fill(sum, `${said(language, "channel")} ${step.first + place}: ${sumText(step.sums[place])}`);
     });
   }
 
   drawSum(step, language) {
     const terms = step.each > 1 ? step.sums : step.matrices[0].products;
-    const written = terms.length <= 25 ? terms.map((term, place) => (place ? (term < 0 ? `− ${cellText(-term, 5)}` : `+ ${cellText(term, 5)}`) : cellText(term, 5))).join(" ") : "";
+    const written = terms.length <= 25 ? terms.map((term, place) => (place ? (term < 0 ? `− ${cellNumber(-term, 5)}` : `+ ${cellNumber(term, 5)}`) : cellNumber(term, 5))).join(" ") : "";
     fill(this.total, element("span", { class: "dim" }, `${said(language, "sum")} = `), written ? element("span", { class: "written" }, `${written} = `) : null,
-      element("b", { data: { sum: String(step.sum) } }, plainNumber(step.sum, DIGITS)),
-      step.bias ? element("span", {}, ` ${step.bias < 0 ? "−" : "+"} ${plainNumber(Math.abs(step.bias), DIGITS)} (${said(language, "bias")}) = `, element("b", { data: { output: String(step.output) } }, plainNumber(step.output, DIGITS))) : null);
-    fill(this.verdict, element("span", { class: step.agrees ? "agrees" : "differs" }, step.agrees ? "✓ " : "✗ ", said(language, step.agrees ? "agrees" : "differs"), `: ${plainNumber(step.output, DIGITS)}`));
+      element("b", { data: { sum: String(step.sum) } }, sumText(step.sum)),
+      step.bias ? element("span", {}, ` ${step.bias < 0 ? "−" : "+"} ${sumText(Math.abs(step.bias))} (${said(language, "bias")}) = `, element("b", { data: { output: String(step.output) } }, sumText(step.output))) : null);
+    fill(this.verdict, element("span", { class: step.agrees ? "agrees" : "differs" }, step.agrees ? "✓ " : "✗ ", said(language, step.agrees ? "agrees" : "differs"), `: ${sumText(step.output)}`));
   }
 
   /** The same component that proves the values of real networks. */
   prove() {
-    if (!this.proof.open || this.timer) return;
+    if (!this.proof.open || this.timer || !this.played) return;
     const { channel, row, column } = this.step;
     this.panel.show({ id: this.index, name: "result" }, channel, { row, column });
   }
+}
+
+/** A sum with all its figures, up to ten, and no more. @param {number} value */
+function sumText(value) {
+  return Number.isFinite(value) && !Number.isInteger(value) && Math.abs(value) >= 1e-4 ? String(Number(value.toPrecision(SUM_DIGITS))).replace("-", "\u2212") : plainNumber(value, SUM_DIGITS);
 }
 
 /** Planes of one size side by side, each with a frame that moves over it. */

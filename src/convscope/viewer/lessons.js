@@ -13,7 +13,7 @@ import { LessonStage } from "./lessonstage.js";
 import { rememberedLanguage, rememberLanguage, said } from "./lessonwords.js";
 import { errorText } from "./trouble.js";
 
-const THEMES = ["auto", "light", "dark"];
+const LESSON_THEMES = ["auto", "light", "dark"];
 /** Milliseconds without a change after which a preview is followed by the whole. */
 const REST = 180;
 /** Parts that are made anew with a lesson, and what in them takes the focus then. */
@@ -123,7 +123,7 @@ export class ConvscopeLessons extends HTMLElement {
     const languages = choiceBar("language / 语言", [["en", "English", "English"], ["zh", "中文", "简体中文"]], (value) => this.go({ language: value }));
     languages.set(language);
     this.exports = new LessonExports(language, (what) => this.file(what), () => host.link(this.written));
-    this.themeButton = element("button", { type: "button", class: "quiet theme", "aria-label": said(language, "theme"), title: said(language, "theme"), data: { theme: this.wish.theme }, on: { click: () => this.go({ theme: THEMES[(THEMES.indexOf(this.wish.theme) + 1) % 3] }) } }, element("i", {}));
+    this.themeButton = element("button", { type: "button", class: "quiet theme", "aria-label": said(language, "theme"), title: said(language, "theme"), data: { theme: this.wish.theme }, on: { click: () => this.go({ theme: LESSON_THEMES[(LESSON_THEMES.indexOf(this.wish.theme) + 1) % 3] }) } }, element("i", {}));
     const link = (one) => element("li", {}, element("a", { href: `#${this.addressOf(one.name)}`, "aria-current": one === lesson ? "page" : null }, one.title[language]));
     const pick = element("select", { on: { change: () => this.go({ lesson: pick.value, values: {}, step: 0 }) } }, ...this.lessons.map((one) => element("option", { value: one.name, selected: one === lesson }, one.title[language])));
     this.form = new LessonForm(this.context, lesson.controls);

@@ -3,7 +3,7 @@
 export const LANGUAGES = ["en", "zh"];
 const LANGUAGE_KEY = "convscope-language";
 
-const WORDS = {
+const LESSON_WORDS = {
   en: {
     lessons: "Lessons", network: "Network", lesson: "Lesson", controls: "Change it", reset: "As it was", theme: "colours",
     typed: "typed numbers", cut: "cut from the picture", model: "from a network", kernel: "kernel", modelHint: "MODEL LAYER CHANNEL, such as resnet18 conv1 12",
@@ -13,7 +13,7 @@ const WORDS = {
     first: "To the beginning", scrub: "step", speed: "speed", perSecond: "steps a second", of: "of", input: "input", padded: "input, padded", spread: "input, with zeros between its cells", result: "feature map",
     window: "window", products: "products", sum: "sum", bias: "bias", channel: "channel", more: "and {} more channels", moreMaps: "the first {} of {} maps",
     proof: "Checked: the sum against torch", savePicture: "Picture (.png)", saveAnimation: "Animation of these steps (.gif)", saveFilm: "Animation of these steps (.webp)", saveNumbers: "Numbers (.json)", saveTables: "Numbers and tables (.csv)", copyLink: "Copy a link", copied: "The link is copied. It holds the key to this server.",
-    export: "Export", saved: "{} is saved.", working: "computing", yes: "yes", no: "no", mapOf: "map, {} by {} cells", stepOf: "step {} of {}", drag: "drag to change",
+    exported: "Export", saved: "{} is saved.", working: "computing", yes: "yes", no: "no", mapOf: "map, {} by {} cells", stepOf: "step {} of {}", drag: "drag to change",
     shown: "a drag draws", agrees: "torch has the same", differs: "torch differs",
   },
   zh: {
@@ -25,7 +25,7 @@ const WORDS = {
     first: "回到开头", scrub: "步", speed: "速度", perSecond: "步每秒", of: "共", input: "输入", padded: "输入（含填充）", spread: "输入（单元之间插入零）", result: "特征图",
     window: "窗口", products: "乘积", sum: "和", bias: "偏置", channel: "通道", more: "另有 {} 个通道", moreMaps: "共 {1} 张图，显示前 {0} 张",
     proof: "验算：这个和与 torch 的结果", savePicture: "图片 (.png)", saveAnimation: "这些步骤的动画 (.gif)", saveFilm: "这些步骤的动画 (.webp)", saveNumbers: "数字 (.json)", saveTables: "数字与表格 (.csv)", copyLink: "复制链接", copied: "链接已复制，其中含有本服务器的密钥。",
-    export: "导出", saved: "已保存 {}。", working: "计算中", preview: "预览", yes: "是", no: "否", mapOf: "{} × {} 的图", stepOf: "第 {} 步，共 {} 步", drag: "拖动以改变",
+    exported: "导出", saved: "已保存 {}。", working: "计算中", preview: "预览", yes: "是", no: "否", mapOf: "{} × {} 的图", stepOf: "第 {} 步，共 {} 步", drag: "拖动以改变",
     shown: "拖动画出", agrees: "torch 的结果相同", differs: "torch 的结果不同",
   },
 };
@@ -36,7 +36,7 @@ const WORDS = {
  */
 export function said(language, word, ...places) {
   let next = 0;
-  return WORDS[language][word].replace(/\{(\d?)\}/g, (_, place) => places[place === "" ? next++ : Number(place)]);
+  return LESSON_WORDS[language][word].replace(/\{(\d?)\}/g, (_, place) => places[place === "" ? next++ : Number(place)]);
 }
 
 /** The language chosen last; that of the browser at first. */

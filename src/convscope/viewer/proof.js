@@ -32,6 +32,7 @@ export class ProofPanel {
    * @param {() => "night"|"paper"} options.ground
    * @param {(cell: ProofCell) => number} options.factor what the cell's value was multiplied by, 1 where it is as it was
    * @param {(node: number) => import("./types.js").SceneNode[]} options.readers ops of the same size that read this cell on
+   * @param {string} [options.whose] value the sum is held against; "model" if not told
    */
   constructor(options) {
     this.options = options;
@@ -127,7 +128,7 @@ export class ProofPanel {
     return element("p", { class: `verdict ${agrees ? "agrees" : "differs"}`, data: { agrees: String(agrees), total: String(total), value: String(value) } },
       element("span", {}, element("span", { class: "dim" }, "sum "), element("b", {}, exact(total))),
       factor === undefined ? null : element("span", { class: "factor" }, `× ${plainNumber(factor)}, ${factor ? "scaled" : "switched off"} here, = `, element("b", {}, exact(total * factor))),
-      element("span", {}, element("span", { class: "dim" }, "model "), element("b", {}, exact(value))),
+      element("span", {}, element("span", { class: "dim" }, `${this.options.whose ?? "model"} `), element("b", {}, exact(value))),
       element("span", { class: "tick", role: "img", "aria-label": agrees ? "they agree" : "they differ" }, agrees ? "✓" : "✗"),
       element("span", { class: "dim why" }, why));
   }
