@@ -70,6 +70,12 @@ class Server:
             total += int(re.search(r"VmRSS:\s+(\d+)", status)[1])  # type: ignore[index]
         return total / 1024
 
+    def busy(self) -> bool:
+        """Whether any of its processes runs, or would if it were let."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        stats = (Path(f"/proc/{pid}/stat").read_text() for pid in (self.process.pid, *children))
+        return any(stat.rpartition(") ")[2][0] in "RD" for stat in stats)
+
     def stop(self) -> None:
         """End it."""
         self.process.send_signal(signal.SIGINT)
@@ -300,7 +306,7 @@ async def settled(server: Server) -> float:
     while (now := time.perf_counter()) - since < 3 and now - began < 90:
         await asyncio.sleep(0.25)
         memory = server.memory()
-        if abs(memory - last) > 2:
+        if server.busy() or abs(memory - last) > 2:
             last, since = memory, time.perf_counter()
     return server.memory()
 
