@@ -182,7 +182,10 @@ async def first_sight(server: Server, look: str, report: Report) -> None:
             continue
         sizes["modules and style"] += len(data)
         if path.endswith(".js"):
-            names = re.findall(r'"\./([\w.-]+\.js)"', gzip.decompress(data).decode())
+            # Types named in comments are not loaded.
+            names = re.findall(
+                r'^(?:import|export|\}).*"\./([\w.-]+\.js)"', gzip.decompress(data).decode(), re.M
+            )
             wanted += [f"/viewer/{name}" for name in names]
     for name, path in (
         ("start", "/api/start"),

@@ -119,15 +119,15 @@ def page_files() -> dict[str, tuple[str, bytes, bytes]]:
     viewer = resources.files("convscope") / "viewer"
     texts = {file.name: file.read_bytes() for file in viewer.iterdir()}
     found = {
-        name: (_KINDS[suffix], data, pack(data))
+        name: (_KINDS[suffix], data, pack(data, 9))
         for name, data in texts.items()
         if (suffix := name[name.rfind(".") :]) in _KINDS
     }
     style = b"\n".join(texts[name] for name in STYLES)
-    found["style.css"] = ("text/css", style, pack(style))
+    found["style.css"] = ("text/css", style, pack(style, 9))
     for name in ("index.html", "patterns.html"):
         shell = (resources.files("convscope") / "page" / name).read_bytes()
-        found[name] = ("text/html; charset=utf-8", shell, pack(shell))
+        found[name] = ("text/html; charset=utf-8", shell, pack(shell, 9))
     return found
 
 
