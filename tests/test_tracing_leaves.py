@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 import convscope
 from convscope.errors import ForwardError
-from convscope.tracing import Trace
+from convscope.tracing import Keep, Trace, record
 from convscope.tracing.leaves import is_plain
 
 
@@ -133,3 +133,8 @@ def test_somebody_elses_mode_and_global_hook_see_every_layer() -> None:
     assert torch.equal(trace.output, expected)
     with torch.device("cpu"):
         assert_same(*both(model, torch.zeros(1, 3, 8, 8)))
+
+
+def test_an_in_place_layer_copies_what_it_overwrites_the_first_time() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(inplace=True)).eval()
+    assert record(model, torch.randn(1, 3, 8, 8), [Keep()]).stale == 0
