@@ -1,0 +1,241 @@
+"""A recipe's values: their names and ranges, and how they are read from text."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, get_type_hints
+
+from convscope.errors import UsageError, nearest
+
+OPTIMIZERS = ("sgd", "adam", "adamw", "muon")
+SCHEDULES = ("constant", "linear", "cosine")
+FLIPS = ("none", "random", "alternating")
+PRECISIONS = ("fp32", "bf16", "auto")
+AVERAGINGS = ("none", "ema", "lookahead")
+INPUTS = ("normalized", "unit")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained.
+
+    Parameters
+    ----------
+    name
+        What the recipe is called; changes made to it are recorded beside the name.
+    epochs
+        Passes over the training images, at least 1.
+    batch
+        Images a step, for each process.
+    optimizer
+        ``sgd``, ``adam``, ``adamw`` or ``muon``: filters along orthogonal directions, the rest by SGD.
+    learning_rate
+        Its largest value, for the mean loss over a batch.
+    schedule
+        How the rate goes on after the warm-up: ``constant``, ``linear`` or ``cosine``, down to
+        ``final_rate`` times the largest.
+    warmup
+        Share of all steps, 0 to 1, in which the rate climbs from ``initial_rate`` times the largest.
+    initial_rate, final_rate
+        Shares of ``learning_rate`` at the first and the last step.
+    momentum, nesterov
+        Of ``sgd``; for the others ``momentum`` is beta 1.
+    weight_decay
+        As torch's optimizer of that name applies it.
+    bias_rate, head_rate
+        The rate of biases and of the shifts of normalisation layers, and that of the last linear layer's
+        weights, as multiples of ``learning_rate``.
+    filter_rate, filter_momentum
+        Of ``muon``: the rate of every convolution but the first, as a multiple of ``learning_rate``, and
+        its momentum.
+    label_smoothing
+        0 to 1.
+    inputs
+        ``normalized``: (pixel - mean) / std with the numbers of the training images (of ImageNet for
+        weights that were trained on it); ``unit``: pixels of 0 to 1 as they are.
+    flip
+        Mirrored left to right: ``none``, each image with chance one half (``random``), or every other
+        epoch (``alternating``).
+    translate
+        Images are moved by up to so many pixels each way, what is missing mirrored from the edge.
+    crop
+        ``True``: a random part of 8 to 100 % of the area, its sides in proportion 3:4 to 4:3, is resized
+        to the input (RandomResizedCrop).
+    precision
+        ``fp32``; ``bf16`` with fp32 masters of the weights; ``auto``: bf16 where the processor has it.
+    channels_last, compile, fast_layers
+        The layout of the maps in memory; ``torch.compile``; layers exchanged for faster ones that
+        compute the same.
+    averaging, averaging_decay, averaging_every
+        The weights kept are a moving average: ``none``, ``ema`` or ``lookahead``; the average's share a
+        step it is renewed; steps between.
+    mirror
+        Test images are also looked at mirrored, and the two answers averaged.
+    freeze_scales
+        The scales of normalisation layers stay at 1.
+    hidden
+        When learning is transferred: values of a hidden layer before the class scores. The network's
+        whole old classifier is then exchanged, and its scores are logarithms of probabilities.
+    outputs
+        Class scores the network has; 0 for as many as there are classes.
+    evaluate_every
+        Epochs between two measurements on the test images; the last epoch always ends in one.
+    notes
+        One sentence each: what was mended in an article's recipe, where the numbers are from.
+
+    Examples
+    --------
+    >>> Recipe(batch=64).replace(epochs=2).epochs
+    2
+    """
+
+    name: str = "plain"
+    epochs: int = 20
+    batch: int = 128
+    optimizer: str = "sgd"
+    learning_rate: float = 0.05
+    schedule: str = "linear"
+    warmup: float = 0.2
+    initial_rate: float = 0.1
+    final_rate: float = 0.0
+    momentum: float = 0.9
+    nesterov: bool = True
+    weight_decay: float = 5e-4
+    bias_rate: float = 1.0
+    head_rate: float = 1.0
+    filter_rate: float = 1.0
+    filter_momentum: float = 0.6
+    label_smoothing: float = 0.0
+    inputs: str = "normalized"
+    flip: str = "none"
+    translate: int = 0
+    crop: bool = False
+    precision: str = "fp32"
+    channels_last: bool = True
+    compile: bool = False
+    fast_layers: bool = False
+    averaging: str = "none"
+    averaging_decay: float = 0.99
+    averaging_every: int = 1
+    mirror: bool = False
+    freeze_scales: bool = False
+    hidden: int = 0
+    outputs: int = 0
+    evaluate_every: int = 1
+    notes: tuple[str, ...] = field(default=(), repr=False)
+
+    def __post_init__(self) -> None:
+        for key, allowed in (
+            ("optimizer", OPTIMIZERS),
+            ("schedule", SCHEDULES),
+            ("flip", FLIPS),
+            ("precision", PRECISIONS),
+            ("averaging", AVERAGINGS),
+            ("inputs", INPUTS),
+        ):
+            value = getattr(self, key)
+            if value not in allowed:
+                raise UsageError(f"`{key}` must be one of {', '.join(allowed)}; got {value!r}")
+        for key, least, most in _RANGES:
+            value = getattr(self, key)
+            if not least <= value <= most:
+                limits = f"between {least:g} and {most:g}" if most < _ANY else f"at least {least:g}"
+                raise UsageError(f"`{key}` must be {limits}; got {value:g}")
+
+    def replace(self, **changes: Any) -> Recipe:
+        """The same recipe with other values.
+
+        Raises
+        ------
+        UsageError
+            For a value out of its range.
+        """
+        return dataclasses.replace(self, **changes)
+
+    def with_text(self, changes: Mapping[str, str]) -> Recipe:
+        """The same recipe with values typed as text, such as ``{"batch": "128", "nesterov": "no"}``.
+
+        Raises
+        ------
+        UsageError
+            For a name no recipe has, or a value that is not of its kind.
+
+        Examples
+        --------
+        >>> Recipe().with_text({"batch": "64", "nesterov": "no"}).nesterov
+        False
+        """
+        kinds = {k: v for k, v in get_type_hints(Recipe).items() if k not in ("name", "notes")}
+        values = {}
+        for key, text in changes.items():
+            if key not in kinds:
+                near = nearest(key, kinds)
+                hint = f"Did you mean {', '.join(near)}?" if near else f"There are: {', '.join(kinds)}."
+                raise UsageError(f"no recipe has a value `{key}`", hint=hint)
+            values[key] = _read(key, text, kinds[key])
+        return self.replace(**values)
+
+    def to_json(self) -> dict[str, Any]:
+        """Every value by name, as JSON can hold it."""
+        return {**dataclasses.asdict(self), "notes": list(self.notes)}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Recipe:
+        """The recipe ``to_json`` wrote; names this release does not know are left out.
+
+        Examples
+        --------
+        >>> Recipe.from_json(Recipe(batch=7).to_json()).batch
+        7
+        """
+        known = {f.name for f in dataclasses.fields(cls)}
+        kept = {key: value for key, value in values.items() if key in known}
+        return cls(**{**kept, "notes": tuple(values.get("notes", ()))})
+
+
+_ANY = 1e9
+_RANGES = (
+    ("epochs", 1, _ANY),
+    ("batch", 1, _ANY),
+    ("learning_rate", 0, _ANY),
+    ("warmup", 0, 1),
+    ("initial_rate", 0, 1),
+    ("final_rate", 0, 1),
+    ("momentum", 0, 1),
+    ("weight_decay", 0, _ANY),
+    ("bias_rate", 0, _ANY),
+    ("head_rate", 0, _ANY),
+    ("filter_rate", 0, _ANY),
+    ("filter_momentum", 0, 1),
+    ("label_smoothing", 0, 1),
+    ("translate", 0, 1000),
+    ("averaging_decay", 0, 1),
+    ("averaging_every", 1, _ANY),
+    ("hidden", 0, _ANY),
+    ("outputs", 0, _ANY),
+    ("evaluate_every", 1, _ANY),
+)
+_WORDS = {
+    "yes": True,
+    "true": True,
+    "1": True,
+    "on": True,
+    "no": False,
+    "false": False,
+    "0": False,
+    "off": False,
+}
+
+
+def _read(key: str, text: str, kind: type) -> Any:
+    if kind is bool:
+        if text.lower() not in _WORDS:
+            raise UsageError(f"`{key}` must be yes or no; got {text!r}")
+        return _WORDS[text.lower()]
+    try:
+        return kind(text)
+    except ValueError as error:
+        what = "a whole number" if kind is int else "a number"
+        raise UsageError(f"`{key}` must be {what}; got {text!r}") from error
