@@ -70,13 +70,29 @@ def gather(values: Tensor, places: Sequence[Sequence[int]]) -> tuple[NDArray[np.
     import numpy as np
 
     inside = np.ones([len(p) for p in places], dtype=bool)
-    picked = values.detach()
+    crossings = []
     for axis, wanted in enumerate(places):
         size = values.shape[axis + 1]
         within = np.array([0 <= p < size for p in wanted], dtype=bool)
         shape = [1] * len(places)
         shape[axis] = len(wanted)
         inside &= within.reshape(shape)
-        picked = picked[(slice(None),) * (axis + 1) + ([min(max(p, 0), size - 1) for p in wanted],)]
-    array = picked.double().cpu().numpy()
-    return np.where(inside, array, 0.0), inside
+        crossings.append(np.array([min(max(p, 0), size - 1) for p in wanted], dtype=np.int64))
+    # Picked by numpy: torch would share even these few numbers out among threads, and wait for the slowest.
+    starts = [int(at.min()) for at in crossings]
+    ends = [int(at.max()) + 1 for at in crossings]
+    part = values.detach()[(slice(None), *map(slice, starts, ends))]
+    picked = _plain(part)[
+        np.ix_(range(len(part)), *(at - start for at, start in zip(crossings, starts, strict=True)))
+    ]
+    return np.where(inside, picked, 0.0), inside
+
+
+def _plain(values: Tensor) -> NDArray[np.float64]:
+    """The same numbers in float64; of types that numpy does not know, torch makes them."""
+    import numpy as np
+
+    try:
+        return values.cpu().numpy().astype(np.float64)
+    except TypeError:
+        return values.double().cpu().numpy()

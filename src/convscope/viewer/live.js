@@ -59,13 +59,18 @@ class Tabs {
     lessons.hidden = !this.atLessons;
     document.body.dataset.tab = this.atLessons ? "lessons" : "network";
     if (this.atLessons) return lessons.follow();
-    document.documentElement.lang = "en";
+    speaks("en");
     if (desk.viewer) {
       desk.host.themed(desk.viewer.dataset.theme);
       desk.host.titled(desk.viewerTitle);
     }
     return desk.follow();
   }
+}
+
+/** Says the page's language; said again, it would have every element's style worked out anew. */
+function speaks(language) {
+  if (document.documentElement.lang !== language) document.documentElement.lang = language;
 }
 
 /** @param {Desk} desk @param {ConvscopeLessons} lessons @param {Tabs} tabs */
@@ -106,7 +111,7 @@ async function begin() {
     const desk = new Desk(session, style, { ...page, tag: "convscope-viewer", place: document.body, dark: undefined, words: PAGE_WORDS, tabs: () => tabs.node() });
     const lessons = /** @type {ConvscopeLessons} */ (document.createElement("convscope-lessons"));
     const tabs = new Tabs(desk, lessons, bar);
-    lessons.start(session, style, { ...page, tabs: (language) => tabs.node(language), spoken: (language) => (document.documentElement.lang = language === "zh" ? "zh-Hans" : "en") });
+    lessons.start(session, style, { ...page, tabs: (language) => tabs.node(language), spoken: (language) => speaks(language === "zh" ? "zh-Hans" : "en") });
     document.body.append(lessons);
     Object.assign(globalThis, { desk, lessons });
     listen(desk, lessons, tabs);
