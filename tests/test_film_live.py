@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -14,7 +13,7 @@ import pytest
 from convscope.exhibits.report_text import from_text
 from convscope.filming import open_film
 from convscope.training import Recipe, Run, train
-from viewer.live import LivePage, Server, new_live_page
+from viewer.live import LivePage, Server
 
 pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
 pytest.importorskip("fastapi", reason="the extra `page` is not installed")
@@ -72,20 +71,13 @@ def test_nothing_else_is_handed_out(server: Server, run: Run) -> None:
 
 
 @pytest.mark.browser
-def test_the_live_page_has_the_film_behind_a_button(server: Server, run: Run, tmp_path: Path) -> None:
-    page = new_live_page(tmp_path / "profile")
-    assert isinstance(page, LivePage)
+def test_the_live_page_has_the_film_behind_a_button(live: LivePage, run: Run) -> None:
     steps = open_film(run.folder).steps
-    try:
-        page.visit(server)
-        page.click(".training")
-        page.wait("viewer.film.node.dataset.step === String(arguments[0])", steps[-1])
-        page.press("\ue012")
-        page.wait("viewer.film.node.dataset.step === String(arguments[0])", steps[-2])
-        assert page.text(".film .where").endswith(f"step {steps[-2]}")
-        assert page.get("viewer.film.maps.atlas.width") == 4 * 32
-        assert page.complaints() == []
-        page.press("\ue00c")
-        page.wait("!root.querySelector('.film-sheet').open")
-    finally:
-        page.close()
+    live.click(".training")
+    live.wait("viewer.film.node.dataset.step === String(arguments[0])", steps[-1])
+    live.press("\ue012")
+    live.wait("viewer.film.node.dataset.step === String(arguments[0])", steps[-2])
+    assert live.text(".film .where").endswith(f"step {steps[-2]}")
+    assert live.get("viewer.film.maps.atlas.width") == 4 * 32
+    live.press("\ue00c")
+    live.wait("!root.querySelector('.film-sheet').open")

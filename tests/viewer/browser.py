@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -24,6 +24,9 @@ SWITCHES = (
     "--force-device-scale-factor=1",
     "--window-size=1440,900",
 )
+
+
+P = TypeVar("P", bound="Page")
 
 
 class Page:
@@ -128,9 +131,9 @@ class Page:
         self.driver.quit()
 
 
-def new_page(profile: Path) -> Page:
+def new_page(profile: Path, kind: type[P] = Page) -> P:
     """A page, or a skip that says what is missing."""
     if CHROMIUM is None or DRIVER is None:
         pytest.skip("no Chromium with its chromedriver on this machine")
     pytest.importorskip("selenium", reason="selenium is not installed")
-    return Page(profile)
+    return kind(profile)

@@ -7,13 +7,10 @@ import re
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-import pytest
-
-from viewer.browser import CHROMIUM, DRIVER, SWITCHES, Page
+from viewer.browser import SWITCHES, Page
 
 #: The page comes from this machine, and everything else stays cut off.
 LOCAL = tuple(
@@ -77,15 +74,19 @@ class LivePage(Page):
             assert time.monotonic() < until, f"never came true: {condition}"
             time.sleep(0.03)
 
+    def choose(self, layer: str, channel: int, proof: str | None = None) -> None:
+        """Show a channel of a layer, and the arithmetic of a cell of it (``"row,column"``)."""
+        self.run("viewer.state.update(arguments[0])", {"layer": layer, "channel": channel, "proof": proof})
+        self.wait("viewer.dataset.layer === viewer.state.layer")
+        if proof is not None:
+            self.wait("root.querySelector('.proof').dataset.ready === 'true'")
+        self.settle()
+
+    def verdict(self, step: int = 0) -> dict[str, Any]:
+        """What a step of the arithmetic ends with: the sum, the model's value, whether they agree."""
+        return dict(self.get("({...root.querySelectorAll('.verdict')[arguments[0]].dataset})", step))
+
     def texts(self, selector: str) -> list[str]:
         return list(
             self.get("[...root.querySelectorAll(arguments[0])].map(item => item.textContent)", selector)
         )
-
-
-def new_live_page(profile: Path) -> LivePage:
-    """A page, or a skip that says what is missing."""
-    if CHROMIUM is None or DRIVER is None:
-        pytest.skip("no Chromium with its chromedriver on this machine")
-    pytest.importorskip("selenium", reason="selenium is not installed")
-    return LivePage(profile)
