@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 
@@ -10,15 +9,11 @@ import numpy as np
 import pytest
 import torch
 from scipy.signal import correlate2d
-from skimage.feature import match_template
 from torch import nn
 
 import convscope
 from convscope.lesson import KERNELS, LESSONS, Tools, find_lesson, named_kernel
 from convscope.lesson.counting import convolutional, fully_connected
-from convscope.lesson.matching import match, peaks
-from convscope.lesson.pools import pool
-from convscope.lesson.reach import backwards, forwards
 
 NAMES = tuple(LESSONS)
 
@@ -186,176 +181,7 @@ def test_a_kernel_no_network_has_is_said():
         LESSONS["detectors"].run(tools, kernel="n 0 16")
 
 
-# A kernel cut from the picture
-
-
-@pytest.mark.parametrize("place", [(0, 0, 7, 9), (30, 40, 20, 21), (100, 200, 48, 48)])
-def test_normalised_cross_correlation_is_that_of_scikit_image(place):
-    image = grey("coins")
-    top, left, rows, columns = place
-    kernel = image[top : top + rows, left : left + columns]
-    found = match(image, kernel)
-    np.testing.assert_allclose(found["normalised"], match_template(image, kernel), atol=1e-6)
-    assert peaks(found["normalised"], 1, (1, 1)) == [(top, left)]
-    assert found["normalised"][top, left] == pytest.approx(1, abs=1e-9)
-
-
-def test_in_colour_all_channels_count_together_as_in_scikit_image():
-    pixels = convscope.load_image("sample:cat").pixels.astype(np.float64)
-    kernel = pixels[100:120, 200:230]
-    found = match(np.moveaxis(pixels, 2, 0), np.moveaxis(kernel, 2, 0))
-    np.testing.assert_allclose(found["normalised"], match_template(pixels, kernel)[..., 0], atol=1e-6)
-
-
-def test_raw_and_zero_mean_are_plain_sums_of_products():
-    image = grey("coins")
-    kernel = image[60:75, 80:90]
-    found = match(image, kernel)
-    for row, column in ((0, 0), (60, 80), (288, 374), (131, 77)):
-        window = image[row : row + 15, column : column + 10]
-        assert found["raw"][row, column] == pytest.approx((window * kernel).sum())
-        assert found["zero_mean"][row, column] == pytest.approx(
-            (window * (kernel - kernel.mean())).sum(), abs=1e-4
-        )
-
-
-def test_where_window_or_kernel_is_flat_the_normalised_answer_is_0():
-    image = np.full((12, 12), 7.3)
-    image[8:, 8:] = np.arange(16).reshape(4, 4)
-    assert match(image, image[8:11, 8:11])["normalised"][:4, :4].tolist() == np.zeros((4, 4)).tolist()
-    assert not match(image, image[:3, :3])["normalised"].any()
-
-
-def test_the_raw_answer_is_fooled_by_brightness_and_the_normalised_one_is_not(results):
-    forms = results["cut"].numbers["forms"]
-    assert not forms["raw"]["finds_the_cut"]
-    assert forms["raw"]["share_above_the_cut"] > 0
-    assert forms["raw"]["brightness_at_the_peak"] > forms["raw"]["brightness_at_the_cut"]
-    assert forms["raw"]["correlation_with_brightness"] > 0.9
-    for name in ("zero_mean", "normalised"):
-        assert forms[name]["finds_the_cut"]
-        assert forms[name]["peaks"][0] == [168, 188]
-    assert forms["normalised"]["at_the_cut"] == pytest.approx(1)
-
-
-# Stride and threshold
-
-
-def test_a_strided_map_is_the_whole_map_with_rows_and_columns_left_out(results):
-    result = results["stride"]
-    whole = result.maps["stride 1"].values
-    costs = []
-    for row in result.numbers["strides"]:
-        stride = row["stride"]
-        left = whole[::stride, ::stride]
-        np.testing.assert_allclose(
-            result.maps[f"stride {stride}"].values, left, rtol=0, atol=1e-4 * abs(whole).max()
-        )
-        assert row["multiply_adds"] == left.size * 48 * 56
-        assert row["peak_cell"] == [int(n) for n in np.unravel_index(left.argmax(), left.shape)]
-        assert row["milliseconds"] > 0
-        costs.append(row["multiply_adds"])
-    ratios = [a / b for a, b in itertools.pairwise(costs)]
-    assert all(3.5 < ratio < 4.5 for ratio in ratios)
-    assert [row["found"] for row in result.numbers["strides"]][:4] == [True] * 4
-
-
-def test_the_threshold_keeps_what_lies_above_minus_the_bias(results):
-    result = results["threshold"]
-    image = grey("camera") / 255
-    part = image[90:160, 200:270]
-    response = result.maps["response"].values
-    for row, column in ((0, 0), (200, 100), (442, 442)):
-        expected = (image[row : row + 70, column : column + 70] * part).sum()
-        assert response[row, column] == pytest.approx(expected, rel=1e-4)
-    shares = [float((response > -bias).mean()) for bias in (500, -250, -1000)]
-    assert [result.numbers["shares"][f"{bias:g}"] for bias in (500, -250, -1000)] == shares
-    assert shares[0] == 1 > shares[1] > shares[2] > 0
-    assert sum(result.numbers["histogram"]["counts"]) == response.size
-    np.testing.assert_array_equal(result.maps["lit"].values, np.maximum(response - 250, 0))
-
-
-# Pooling, reach and shift
-
-
-@pytest.mark.parametrize("kind", ["max", "average", "l2"])
-@pytest.mark.parametrize(("size", "stride"), [(3, 2), (5, 3), (7, 4), (2, 5)])
-def test_pooling_is_what_a_loop_over_windows_gives(kind, size, stride):
-    values = np.random.default_rng(0).normal(size=(23, 31))
-    found = pool(values, kind, size, stride)
-    reduce = {"max": np.max, "average": np.mean, "l2": lambda w: np.sqrt((w**2).sum())}[kind]
-    for row, column in np.ndindex(found.shape):
-        window = values[row * stride : row * stride + size, column * stride : column * stride + size]
-        assert found[row, column] == pytest.approx(reduce(window))
-    assert found.shape == ((23 - size) // stride + 1, (31 - size) // stride + 1)
-
-
-@pytest.mark.parametrize("layers", [((3, 1), (3, 2), (3, 2)), ((5, 3), (2, 1)), ((2, 4), (2, 1)), ((7, 4),)])
-@pytest.mark.parametrize("region", [(0, 0, 1, 1), (6, 5, 4, 3), (17, 14, 7, 10), (2, 11, 1, 1)])
-def test_what_a_region_reaches_is_what_changes_when_it_changes(layers, region):
-    size = 24
-    top, left, rows, columns = region
-    image = torch.zeros(1, 1, size, size)
-    image[..., top : top + rows, left : left + columns] = 1
-    found = forwards(region, layers, size)
-    for (window, stride), reached in zip(layers, found[1:], strict=True):
-        image = nn.functional.conv2d(image, torch.ones(1, 1, window, window), stride=stride)
-        lit = (image[0, 0] > 0).nonzero()
-        if reached is None:
-            assert len(lit) == 0
-            return
-        assert lit.min(0).values.tolist() == list(reached[:2])
-        assert (lit.max(0).values - lit.min(0).values + 1).tolist() == list(reached[2:])
-
-
-def test_what_a_cell_sees_is_where_its_gradient_is_not_zero():
-    layers = ((3, 1), (3, 2), (5, 2))
-    image = torch.rand(1, 1, 40, 40, requires_grad=True)
-    value = image
-    for window, stride in layers:
-        value = nn.functional.avg_pool2d(value, window, stride)
-    value[0, 0, 2, 3].backward()
-    seen = image.grad[0, 0].nonzero()
-    top, left, rows, columns = backwards((2, 3), layers)[0]
-    assert seen.min(0).values.tolist() == [top, left]
-    assert (seen.max(0).values + 1).tolist() == [top + rows, left + columns]
-
-
-def test_a_picture_that_does_not_move_does_not_change_and_pooling_steadies_one_that_does(results):
-    still = LESSONS["shift"].run(down=0, across=0)
-    assert all(change == 0 for changes in still.numbers["changes"].values() for change in changes)
-    changes = results["shift"].numbers["changes"]
-    for way in ("max", "average", "l2"):
-        assert changes[way][-1] < changes[way][1] / 2
-    assert changes["skip"][-1] > 0.8 * changes["skip"][1]
-    image = grey("camera") / 255
-    one, other = image[1:, 1:], image[:-1, :-1]
-    spread = np.sqrt(((one - one.mean()) ** 2).mean())
-    for moved in (1, -1):
-        found = LESSONS["shift"].run(down=moved, across=moved).numbers["changes"]["max"][0]
-        assert found == pytest.approx(np.sqrt(((one - other) ** 2).mean()) / spread, rel=1e-2)
-
-
-# The grid, counting, softmax
-
-
-def test_the_grid_runs_from_194_by_194_to_10_by_10_as_in_the_article(results):
-    grid = results["grid"].numbers["grid"]
-    assert len(grid) == 27
-    sizes = {(entry["stride"], *entry["pool"]): entry for entry in grid}
-    assert sizes[2, 3, 2]["convolved"] == [194, 194]
-    assert sizes[9, 7, 4]["size"] == [10, 10]
-    assert sizes[9, 7, 4]["cells"] == 100
-    texts = [cell for row in results["grid"].tables["sizes"].rows for cell in row]
-    assert "194 x 194 = 37,636" in texts
-    assert "10 x 10 = 100" in texts
-    for entry in grid:
-        side = (456 - 70) // entry["stride"] + 1
-        assert entry["convolved"] == [side, side]
-        assert entry["size"] == [(side - entry["pool"][0]) // entry["pool"][1] + 1] * 2
-    for stride, window in itertools.product((2, 9, 16), (3, 5, 7)):
-        shares = [e["share"] for e in grid if e["stride"] == stride and e["pool"][0] == window]
-        assert shares == sorted(shares, reverse=True)
+# Counting and softmax
 
 
 @pytest.mark.parametrize("size", [32, 64])
@@ -444,21 +270,3 @@ def test_a_stride_that_does_not_divide_the_kernel_makes_a_checkerboard(results):
     even = LESSONS["transposed"].run(kernel="1 1; 1 1")
     assert even.numbers["fewest_products"] == even.numbers["most_products"] == 1
     assert not any("checkerboard" in line for line in even.sentences["en"])
-
-
-# Previews
-
-
-def test_a_preview_is_smaller_and_speaks_of_the_pictures_own_pixels():
-    image = np.random.default_rng(0).integers(0, 256, (1024, 1100, 3), np.uint8)
-    image[300:366, 600:672] = np.add.outer(np.arange(66), np.arange(72))[..., None]
-    full, quick = (
-        LESSONS["cut"].run(Tools(preview=preview), picture=image, box="300,600,66,72")
-        for preview in (False, True)
-    )
-    assert quick.preview
-    assert not full.preview
-    assert quick.maps["photo"].values.shape == (341, 366, 3)
-    assert full.numbers["forms"]["normalised"]["peaks"][0] == [300, 600]
-    assert quick.numbers["forms"]["normalised"]["peaks"][0] == [300, 600]
-    assert quick.numbers["kernel"] == [66, 72]

@@ -141,6 +141,28 @@ def test_a_preview_of_a_large_photo_is_made_of_a_smaller_copy(client: Any) -> No
     assert small["values"] == whole["values"]
 
 
+def test_a_picture_the_browser_knows_is_not_sent_again(client: Any) -> None:
+    photo = client.post("/api/photos", content=picture(400, 300, seed=6)).json()["id"]
+    first, data = run(client, "cut", {"picture": photo, "box": "40,30,50,60"}, preview=True)
+    place = first["maps"]["photo"]["array"]
+    assert all(
+        first["maps"][f"found {form}"]["array"] == place for form in ("raw", "zero_mean", "normalised")
+    )
+    sent = numbers(place, data)
+    assert sent.shape == (300, 400, 3)
+    again, rest = run(
+        client, "cut", {"picture": photo, "box": "50,30,50,60"}, preview=True, known=["other", place["id"]]
+    )
+    told = again["maps"]["photo"]["array"]
+    assert told == {"dtype": "uint8", "shape": [300, 400, 3], "id": place["id"]}
+    assert len(rest) < len(data) - sent.nbytes / 2
+    response = numbers(again["maps"]["normalised"]["array"], rest)
+    assert np.unravel_index(response.argmax(), response.shape) == (50, 30)
+    other = client.post("/api/photos", content=picture(400, 300, seed=7)).json()["id"]
+    head, _ = run(client, "cut", {"picture": other, "box": "40,30,50,60"}, known=[place["id"]])
+    assert "offset" in head["maps"]["photo"]["array"]
+
+
 def test_a_kernel_of_a_model_the_server_knows_is_laid_on_the_photo(client: Any) -> None:
     import convscope
 

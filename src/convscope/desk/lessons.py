@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from convscope.desk.answers import PageError
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 EXACT_CELLS = 16384
 #: Longest side of a map as it is sent; larger ones are averaged down to it.
 SHOWN_SIDE = 1024
+#: Pictures of at least so many bytes are sent once only.
+NAMED_BYTES = 1 << 15
 #: Steps sent at a time.
 STEPS = 256
 #: Cells of maps that are written into a file of numbers.
@@ -89,18 +92,21 @@ def model_of(lesson: Lesson, values: Mapping[str, Any]) -> tuple[str, str] | Non
     return None
 
 
-def run_bytes(lesson: Lesson, values: Mapping[str, Any], tools: Tools) -> bytes:
+def run_bytes(
+    lesson: Lesson, values: Mapping[str, Any], tools: Tools, *, known: Collection[str] = ()
+) -> bytes:
     """One run: four bytes with the length of the JSON head, the head, and the arrays it places.
 
     The head is :meth:`~convscope.lesson.LessonResult.to_json` with, for each map, where its ``array`` is
     (``dtype``, ``shape``, ``offset`` from the end of the head, ``bytes``), and with what a ``player`` needs.
-    All numbers are little-endian.
+    All numbers are little-endian. Large pictures have an ``id`` made of their bytes: one that is ``known``,
+    by an answer before, has neither ``offset`` nor ``bytes`` and is not sent again.
     """
     result = lesson.run(tools, **values)
-    packer = _Packer()
+    packer = _Packer(known)
     head = result.to_json()
     for name, one in result.maps.items():
-        head["maps"][name]["array"] = packer.add(_shown(one))
+        head["maps"][name]["array"] = packer.picture(one)
     head["player"] = None if result.player is None else _player(result.player, packer)
     text = plain_json(head)
     text += b" " * (-(len(text) + 4) % 8)
@@ -108,21 +114,35 @@ def run_bytes(lesson: Lesson, values: Mapping[str, Any], tools: Tools) -> bytes:
 
 
 class _Packer:
-    def __init__(self) -> None:
-        self.parts: list[bytes] = []
+    def __init__(self, known: Collection[str]) -> None:
+        self.parts: list[bytes | memoryview] = []
         self._size = 0
-        self._known: dict[tuple[str, tuple[int, ...], bytes], dict[str, Any]] = {}
+        self._known = known
+        self._added: dict[int, tuple[Map, dict[str, Any]]] = {}
 
-    def add(self, array: NDArray[Any]) -> dict[str, Any]:
-        data = array.astype(array.dtype.newbyteorder("<")).tobytes()
-        key = (array.dtype.name, array.shape, data)
-        if key not in self._known:
-            place = {"dtype": array.dtype.name, "shape": list(array.shape)}
-            self._known[key] = {**place, "offset": self._size, "bytes": len(data)}
-            padding = -len(data) % 8
-            self.parts += [data, bytes(padding)]
-            self._size += len(data) + padding
-        return self._known[key]
+    def picture(self, one: Map) -> dict[str, Any]:
+        """A map as it is shown; the same picture on several maps is sent once."""
+        key = id(one.values)
+        if one.role != "rgb":
+            return self.add(_shown(one))
+        if key not in self._added:
+            self._added[key] = (one, self.add(_shown(one), named=True))
+        return self._added[key][1]
+
+    def add(self, array: NDArray[Any], *, named: bool = False) -> dict[str, Any]:
+        import numpy as np
+
+        data = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).data.cast("B")
+        place: dict[str, Any] = {"dtype": array.dtype.name, "shape": list(array.shape)}
+        if named and data.nbytes >= NAMED_BYTES:
+            place["id"] = blake2b(data, digest_size=12).hexdigest()
+            if place["id"] in self._known:
+                return place
+        place |= {"offset": self._size, "bytes": data.nbytes}
+        padding = -data.nbytes % 8
+        self.parts += [data, bytes(padding)]
+        self._size += data.nbytes + padding
+        return place
 
 
 def _shown(one: Map) -> NDArray[Any]:
@@ -139,15 +159,20 @@ def _shown(one: Map) -> NDArray[Any]:
         small = raster.shrink(planes.astype(np.float64), SHOWN_SIDE)
         values = np.rint(np.moveaxis(small, 0, 2)) if one.role == "rgb" else small[0]
     if one.role == "rgb":
-        return np.asarray(values).astype(np.uint8)
+        return np.asarray(values, np.uint8)
     low, high = one.range()
-    with np.errstate(invalid="ignore"):
-        if one.role == "signed":
-            places = 128 + values * (127 / (high or 1.0))
-        else:
-            places = 1 + (values - low) * (254 / ((high - low) or 1.0))
-    found: NDArray[np.uint8] = np.clip(np.rint(np.nan_to_num(places)), 1, 255).astype(np.uint8)
-    found[~np.isfinite(values)] = 0
+    seen = np.isfinite(values)
+    known = values if seen.all() else np.where(seen, values, low)
+    if one.role == "signed":
+        places = known * (127 / (high or 1.0))
+        places += 128
+    else:
+        places = (known - low) * (254 / ((high - low) or 1.0))
+        places += 1
+    np.rint(places, out=places)
+    found: NDArray[np.uint8] = np.clip(places, 1, 255, out=places).astype(np.uint8)
+    if known is not values:
+        found[~seen] = 0
     return found
 
 

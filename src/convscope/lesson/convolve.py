@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 #: ``auto`` takes Fourier transforms from this many kernel cells on, where they are quicker.
 FFT_CELLS = 121
+#: ... and from this many products of one channel on.
+FFT_WORK = 4_000_000
 METHODS = ("auto", "direct", "fft")
 
 
@@ -271,7 +273,7 @@ def _method(method: str, geometry: Geometry, image: NDArray[Any], kernel: NDArra
     cells = geometry.kernel[0] * geometry.kernel[1]
     work = cells * geometry.output[0] * geometry.output[1]
     # A value that is not finite would spread over the whole result.
-    worth = cells >= FFT_CELLS and work > 4_000_000 and kernel.size <= 64 * cells
+    worth = cells >= FFT_CELLS and work > FFT_WORK and kernel.size <= 64 * cells
     return "fft" if worth and np.isfinite(image).all() and np.isfinite(kernel).all() else "direct"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from convscope.lesson.controls import Box, Number, PictureChoice, Switch
 from convscope.lesson.lessons import Lesson, Tools, Values
-from convscope.lesson.matching import match, peaks, window_means
+from convscope.lesson.matching import peaks
 from convscope.lesson.photos import boxed, read_photo
 from convscope.lesson.result import LessonResult, Map, Table, both, number
 
@@ -24,11 +24,10 @@ def _compute(values: Values, tools: Tools) -> LessonResult:
     colour = values["colour"] and photo.coloured
     place = photo.place(values["box"], "box")
     kernel = photo.cut(values["box"], "box", colour=colour)
-    image = np.moveaxis(photo.pixels, 2, 0) if colour else photo.grey
-    found = match(image, kernel)
+    found = (photo.matcher if colour else photo.grey_matcher).match(kernel)
     size = (place[2], place[3])
     apart = (max(1, size[0] // 2), max(1, size[1] // 2))
-    means = window_means(photo.grey, size)
+    means = photo.brightness.means(size)
     maps = {
         "photo": Map(
             photo.bytes, "rgb", both(f"{photo.name}, and the box", f"{photo.name} 与方框"), (boxed(place),)

@@ -12,6 +12,7 @@ from convscope.lesson.result import LessonResult, Text
 
 if TYPE_CHECKING:
     from convscope.data import Picture
+    from convscope.lesson.photos import Previews
     from convscope.models import Model
 
 Values = Mapping[str, Any]
@@ -43,11 +44,14 @@ class Tools:
         From a model's name and weights (``default`` or ``none``) to the model.
     preview
         Whether to answer quickly on a smaller copy of a large picture.
+    previews
+        Where those copies are kept from one run to the next, if they are.
     """
 
     picture: Callable[[Any], Picture] = _load_picture
     model: Callable[[str, str], Model] = _load_model
     preview: bool = False
+    previews: Previews | None = None
 
 
 @dataclass(frozen=True)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from convscope.errors import ControlError
+from convscope.lesson.matching import Matcher, WindowSums
 from convscope.lesson.result import Mark
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from convscope.data import Picture
     from convscope.lesson.lessons import Tools
 
 #: A preview's longest side, in pixels, is at most this.
@@ -61,13 +64,30 @@ class Photo:
         """Whether any pixel is not grey."""
         return bool((self.pixels != self.pixels[..., :1]).any())
 
-    @property
+    @cached_property
     def bytes(self) -> NDArray[np.uint8]:
         """``uint8 (rows, columns, 3)``."""
         import numpy as np
 
         found: NDArray[np.uint8] = np.rint(self.pixels).astype(np.uint8)
         return found
+
+    @cached_property
+    def matcher(self) -> Matcher:
+        """What kernels are matched with: the picture in colour."""
+        import numpy as np
+
+        return Matcher(np.moveaxis(self.pixels, 2, 0))
+
+    @cached_property
+    def grey_matcher(self) -> Matcher:
+        """The same of the grey picture."""
+        return Matcher(self.grey)
+
+    @cached_property
+    def brightness(self) -> WindowSums:
+        """Sums over windows of the grey picture."""
+        return WindowSums(self.grey)
 
     def place(self, box: Boxed, control: str) -> Boxed:
         """The box (top, left, rows, columns) in pixels of this preview.
@@ -110,12 +130,44 @@ def check_box(box: Boxed, size: tuple[int, int], control: str) -> None:
 
 def read_photo(source: Any, tools: Tools, *, side: int = PREVIEW) -> Photo:
     """The picture a control names; where a preview is asked for, a copy of at most ``side`` pixels a side."""
+    picture = tools.picture(source)
+    if tools.preview and tools.previews is not None:
+        return tools.previews.get(picture, side)
+    return _photo(picture, side if tools.preview else None)
+
+
+class Previews:
+    """Previews of the pictures used last, with what was worked out of them for the next move of a drag.
+
+    Parameters
+    ----------
+    most
+        How many are kept.
+    """
+
+    def __init__(self, most: int = 3) -> None:
+        self._most = most
+        self._kept: OrderedDict[tuple[int, int], tuple[Picture, Photo]] = OrderedDict()
+
+    def get(self, picture: Picture, side: int) -> Photo:
+        """The preview of at most ``side`` pixels a side; for the same picture the same object again."""
+        key = (id(picture), side)
+        if key not in self._kept:
+            # The picture is kept too, so that no other comes to its address.
+            self._kept[key] = (picture, _photo(picture, side))
+        self._kept.move_to_end(key)
+        while len(self._kept) > self._most:
+            self._kept.popitem(last=False)
+        return self._kept[key][1]
+
+
+def _photo(picture: Picture, side: int | None) -> Photo:
+    """A picture at full size, or smaller where a ``side`` is given."""
     import numpy as np
     from PIL import Image
 
-    picture = tools.picture(source)
     size = (picture.height, picture.width)
-    factor = -(-max(size) // side) if tools.preview else 1
+    factor = -(-max(size) // side) if side else 1
     if factor == 1 or min(size) < factor:
         return Photo(picture.name, picture.pixels.astype(np.float32), 1, size)
     rows, columns = size[0] // factor, size[1] // factor

@@ -78,7 +78,7 @@ class Map:
     cells: bool = False
 
     def range(self) -> tuple[float, float]:
-        """Values at the two ends of the colours; symmetric for the role ``"signed"``.
+        """Values at the two ends of the colours, symmetric for ``"signed"``; for ``"rgb"`` 0 and 255.
 
         Examples
         --------
@@ -90,7 +90,10 @@ class Map:
 
         if self.limits is not None:
             return self.limits
-        finite = self.values[np.isfinite(self.values)]
+        if self.role == "rgb":
+            return 0.0, 255.0
+        seen = np.isfinite(self.values)
+        finite = self.values if seen.all() else self.values[seen]
         if not finite.size:
             return 0.0, 0.0
         low, high = float(finite.min()), float(finite.max())

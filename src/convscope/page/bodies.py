@@ -82,6 +82,12 @@ class LessonBody(_Body):
     preview: bool = False
 
 
+class LessonRunBody(LessonBody):
+    """A run of a lesson; pictures of former answers that are ``known`` by their ids are not sent again."""
+
+    known: Annotated[list[Annotated[str, Field(max_length=64)]], Field(max_length=32)] = []
+
+
 class LessonStepBody(LessonBody):
     """One step of a lesson's convolution."""
 

@@ -12,6 +12,7 @@ from convscope.desk.answers import PageError
 from convscope.desk.lessons import file_bytes, known_lesson, proof_bytes, run_bytes, steps_bytes
 from convscope.desk.line import Line
 from convscope.lesson import Tools
+from convscope.lesson.photos import Previews
 
 if TYPE_CHECKING:
     from convscope.desk.passes import Passes
@@ -33,6 +34,7 @@ class LessonJobs:
     def __init__(self, passes: Passes) -> None:
         self._passes = passes
         self._photos: OrderedDict[str, Picture] = OrderedDict()
+        self._previews = Previews()
 
     def handle(
         self, passes: Passes, payload: dict[str, Any], blob: bytes, line: Line
@@ -48,7 +50,7 @@ class LessonJobs:
         tools = self._tools(payload, blob)
         task = payload["task"]
         if task == "run":
-            return {}, run_bytes(lesson, values, tools)
+            return {}, run_bytes(lesson, values, tools, known=payload["known"])
         if task == "steps":
             return {}, steps_bytes(lesson, values, tools, payload["step"])
         if task == "proof":
@@ -71,7 +73,9 @@ class LessonJobs:
                 raise PageError(404, "no_such_model", "there is no such model")
             return self._passes.model(payload["model"])
 
-        return Tools(picture=picture, model=model, preview=bool(payload.get("preview")))
+        return Tools(
+            picture=picture, model=model, preview=bool(payload.get("preview")), previews=self._previews
+        )
 
     def _photo(self, told: dict[str, Any], blob: bytes) -> Picture:
         key = told["id"]

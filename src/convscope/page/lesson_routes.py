@@ -9,7 +9,7 @@ from fastapi import Body, Path, Request
 from starlette.responses import Response
 
 from convscope.desk.lessons import lesson_list
-from convscope.page.bodies import LessonBody, LessonFileBody, LessonStepBody
+from convscope.page.bodies import LessonFileBody, LessonRunBody, LessonStepBody
 from convscope.page.web import BINARY, JSON, state_of
 
 #: Kinds of what can be exported.
@@ -30,9 +30,9 @@ async def lessons() -> list[dict[str, Any]]:
     return lesson_list()
 
 
-async def run(request: Request, lesson: Name, body: Annotated[LessonBody, Body()]) -> Response:
+async def run(request: Request, lesson: Name, body: Annotated[LessonRunBody, Body()]) -> Response:
     """Run a lesson: a JSON head and arrays, see :func:`convscope.desk.lessons.run_bytes`."""
-    task = {"task": "run", "preview": body.preview}
+    task = {"task": "run", "preview": body.preview, "known": body.known}
     _, data = await state_of(request).lessons.ask(lesson, body.values, task)
     return Response(data, media_type=BINARY)
 

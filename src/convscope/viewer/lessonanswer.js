@@ -1,6 +1,8 @@
 // What the server answers to a run of a lesson: a JSON head and, behind it, arrays.
 
 const ANSWER_ARRAYS = { uint8: Uint8Array, float32: Float32Array, float64: Float64Array };
+/** Those of a preview and of the whole, of the last few pictures looked at. */
+const KEPT_PICTURES = 6;
 
 /**
  * @typedef {{shape: number[], data: Uint8Array|Float32Array|Float64Array}} Numbers
@@ -29,12 +31,40 @@ const ANSWER_ARRAYS = { uint8: Uint8Array, float32: Float32Array, float64: Float
  * @typedef {{lesson: string, values: Object<string, any>, numbers: any, sentences: Object<string, string[]>, layout: string[][], maps: Object<string, LessonMap>, charts: Object<string, LessonChart>, tables: Object<string, LessonTable>, steps: number, preview: boolean, player: Played|null}} Answer
  */
 
-/** @param {ArrayBuffer} buffer @returns {Answer} */
-export function decodeAnswer(buffer) {
+/** Pictures the server sent before, by their ids; it need not send them again. */
+export class SentPictures {
+  constructor() {
+    /** @type {Map<string, Numbers>} */
+    this.kept = new Map();
+  }
+
+  get ids() {
+    return [...this.kept.keys()];
+  }
+
+  /** @param {string} id @param {() => Numbers} read @returns {Numbers} the same object for the same picture */
+  take(id, read) {
+    const found = this.kept.get(id) ?? read();
+    this.kept.delete(id);
+    this.kept.set(id, found);
+    if (this.kept.size > KEPT_PICTURES) this.kept.delete(this.kept.keys().next().value);
+    return found;
+  }
+}
+
+/** @param {ArrayBuffer} buffer @param {SentPictures} sent @returns {Answer} */
+export function decodeAnswer(buffer, sent) {
   const length = new DataView(buffer).getUint32(0, true);
   const head = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
   const numbers = ({ dtype, shape, offset, bytes }) => ({ shape, data: new ANSWER_ARRAYS[dtype](buffer, 4 + length + offset, bytes / ANSWER_ARRAYS[dtype].BYTES_PER_ELEMENT) });
-  for (const map of Object.values(head.maps)) map.array = numbers(map.array);
+  // What is kept for later must not keep the whole answer.
+  const copied = (place) => ({ shape: place.shape, data: numbers(place).data.slice() });
+  const read = new Map();
+  for (const map of Object.values(head.maps)) {
+    const { id, bytes } = map.array;
+    if (id && bytes !== undefined && !read.has(id)) read.set(id, copied(map.array));
+  }
+  for (const map of Object.values(head.maps)) map.array = map.array.id ? sent.take(map.array.id, () => read.get(map.array.id)) : numbers(map.array);
   if (head.player) for (const name of ["padded", "kernel", "maps"]) head.player[name] = numbers(head.player[name]);
   return head;
 }

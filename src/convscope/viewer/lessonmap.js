@@ -47,10 +47,11 @@ export class MapFigure {
     this.plate.style.aspectRatio = `${columns} / ${rows}`;
     this.canvas.classList.toggle("cells", grows);
     if (map.cells && !(map.array.data instanceof Uint8Array)) this.write(color);
-    else {
+    else if (map.role !== "rgb" || this.painted !== map.array) {
       this.canvas.style.inlineSize = this.canvas.style.blockSize = "";
       paintLessonMap(this.canvas, map, ground());
     }
+    this.painted = map.array;
     this.mark();
     const bar = map.role === "signed" || map.role === "sequential";
     this.range.hidden = !bar;

@@ -4,7 +4,7 @@
 import { choiceBar } from "./choice.js";
 import { element, fill } from "./dom.js";
 import { addressOfLesson, lessonOfAddress } from "./lessonaddress.js";
-import { decodeAnswer } from "./lessonanswer.js";
+import { decodeAnswer, SentPictures } from "./lessonanswer.js";
 import { LessonBoxes } from "./lessonboxes.js";
 import { LessonExports } from "./lessonexports.js";
 import { LessonForm } from "./lessonform.js";
@@ -15,7 +15,7 @@ import { errorText } from "./trouble.js";
 
 const LESSON_THEMES = ["auto", "light", "dark"];
 /** Milliseconds without a change after which a preview is followed by the whole. */
-const REST = 180;
+const REST = 300;
 /** Parts that are made anew with a lesson, and what in them takes the focus then. */
 const FOCUSED = { ".lessonlist": ".lessonlist [aria-current]", ".lessonpick": ".lessonpick select", ".bar .choice": ".bar .choice [aria-checked=true]", ".lessoncontrols header": ".lessoncontrols header button", ".tabs": ".tabs [aria-current]" };
 
@@ -34,6 +34,7 @@ export class ConvscopeLessons extends HTMLElement {
   lessons = null;
   /** Photos by what a picture control says. @type {Map<string, Promise<{bitmap: ImageBitmap, width: number, height: number}>>} */
   seen = new Map();
+  sent = new SentPictures();
 
   /**
    * @param {import("./session.js").Session} session
@@ -288,12 +289,13 @@ export class ConvscopeLessons extends HTMLElement {
       const { preview } = this.wanted;
       this.wanted = null;
       const { lesson } = this;
-      const body = JSON.stringify({ values: this.asked, preview });
+      const values = this.asked;
+      const body = JSON.stringify({ values, preview, known: this.sent.ids });
       try {
         const answer = await this.session.api.send(`/api/lessons/${lesson.name}`, { method: "POST", body, headers: { "Content-Type": "application/json" } });
-        const found = decodeAnswer(await answer.arrayBuffer());
+        const found = decodeAnswer(await answer.arrayBuffer(), this.sent);
         if (lesson !== this.lesson) continue;
-        this.whole = found.preview ? "" : JSON.stringify([lesson.name, JSON.parse(body).values]);
+        this.whole = found.preview ? "" : JSON.stringify([lesson.name, values]);
         this.show(found);
       } catch (error) {
         this.whole = "";
