@@ -40,28 +40,21 @@ def main() -> None:
     for name in KERNELS:
         result = lesson.run(picture=arguments.image, kernel=name)
         answers[name] = result.maps["response"].values
-        numbers = result.numbers
-        print(
-            f"{name:<12} sum {numbers['kernel_sum']:+.2f}  {numbers['smallest']:+9.1f} to "
-            f"{numbers['largest']:+9.1f}"
-        )
+        total, low, high = (result.numbers[key] for key in ("kernel_sum", "smallest", "largest"))
+        print(f"{name:<12} sum {total:+.2f}  {low:+9.1f} to {high:+9.1f}")
 
     # 2. All of them on one sheet, each by its own largest value; red is positive, blue negative.
-    sheet = maps_sheet(
-        np.stack(list(answers.values())), title="kernels: " + ", ".join(KERNELS), size=256, largest=256
-    )
-    save_png(folder / "all.png", sheet)
+    title, maps = "kernels: " + ", ".join(KERNELS), np.stack(list(answers.values()))
+    save_png(folder / "all.png", maps_sheet(maps, title=title, size=256, largest=256))
 
     # 3. Those that find edges, each with its kernel and its strongest places marked.
     for name in ("edge", "laplacian", "emboss"):
-        save_png(
-            folder / f"{name}.png", draw_lesson(lesson.run(picture=arguments.image, kernel=name), lesson)
-        )
+        result = lesson.run(picture=arguments.image, kernel=name)
+        save_png(folder / f"{name}.png", draw_lesson(result, lesson))
 
     # 4. A typed kernel: any numbers will do.
-    typed = lesson.run(
-        picture=arguments.image, kernel="0 0 1 0 0; 0 1 2 1 0; 1 2 -16 2 1; 0 1 2 1 0; 0 0 1 0 0"
-    )
+    numbers = "0 0 1 0 0; 0 1 2 1 0; 1 2 -16 2 1; 0 1 2 1 0; 0 0 1 0 0"
+    typed = lesson.run(picture=arguments.image, kernel=numbers)
     print(*typed.sentences["en"], sep="\n")
     save_png(folder / "typed.png", draw_lesson(typed, lesson))
 

@@ -57,15 +57,9 @@ def main() -> None:
         print(f"{options!s:<32} {convolve(image, named_kernel('edge'), **options).result.shape}")
 
     # 5. Part of a photo in colour: one more sum, over the channels; and each channel for itself.
+    crop = {"source": "photo", "picture": arguments.image, "crop": arguments.crop, "colour": True}
     for name, groups in (("colour", "all"), ("depthwise", "each")):
-        photo = lesson.run(
-            source="photo",
-            picture=arguments.image,
-            crop=arguments.crop,
-            colour=True,
-            kernel="sobel-x",
-            groups=groups,
-        )
+        photo = lesson.run(**crop, kernel="sobel-x", groups=groups)
         print(*photo.sentences["en"], sep="\n")
         save_png(folder / f"{name}.png", draw_lesson(photo, lesson))
         frames = Player(photo, title=lesson.title["en"]).frames(100)
