@@ -91,6 +91,10 @@ class Exits(nn.Module):
 """
 
 
+#: What the folder holds that commands are run in.
+HERE = {"nets.py", "photo.png", "__pycache__"}
+
+
 @dataclass(frozen=True)
 class Ran:
     """What a command left behind."""

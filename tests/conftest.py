@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from cli_running import NETS, Command
 from viewer.browser import Page, new_page
 from viewer.live import LivePage, Server
 
 if TYPE_CHECKING:
+    import httpx
+
     from convscope import Trace
     from viewer.synthetic import SyntheticScene
 
@@ -24,6 +27,64 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"real images are not at hand (no folder {folder / 'data'})")
     return folder
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Torch computes in one thread, so that two ways to a number add up in the same order."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """The command line in an empty folder with a photo and a file of networks."""
+    import numpy as np
+    from PIL import Image
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "nets.py").write_text(NETS)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)).save("photo.png")
+    return Command(capsys)
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[httpx.Client]:
+    """Asks the one server that all tests share which leave it as it was."""
+    pytest.importorskip("fastapi", reason="the extra `page` is not installed")
+    pytest.importorskip("httpx", reason="httpx is not installed")
+    from page_server import shared_server
+
+    with shared_server().client() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def done(client: httpx.Client) -> str:
+    """A look of the shared server's model and photo."""
+    from page_server import look
+
+    return look(client)
+
+
+@pytest.fixture(scope="module")
+def told(client: httpx.Client, done: str) -> dict[str, Any]:
+    """The scene of that look, as the page is told it."""
+    found: dict[str, Any] = client.get(f"/api/looks/{done}/scene").json()
+    return found
+
+
+@pytest.fixture(scope="module")
+def expected(client: httpx.Client) -> Trace:
+    """The pass of that look, recorded here."""
+    import convscope
+    from page_server import picture
+
+    return convscope.trace("tutorial_tanh", convscope.load_image(picture(), name="small.png"))
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from convscope.datasets import Dataset
+from convscope.datasets.problems import Problem
+
 
 def picture(number: int, size: tuple[int, int] = (12, 10)) -> np.ndarray:
     """RGB of ``size`` (height, width), another for every number."""
@@ -54,3 +57,17 @@ def pets(each: int = 10, classes: str = "cat dog owl") -> dict[str, np.ndarray]:
         for place, name in enumerate(classes.split())
         for number in range(each)
     }
+
+
+def pictures_of(dataset: Dataset) -> dict[str, tuple[str, np.ndarray]]:
+    """Pictures by name, over both parts, with the name of their class."""
+    return {
+        name: (dataset.classes[label], image)
+        for split in dataset.parts.values()
+        for name, label, image in zip(split.names, split.labels, split.images, strict=True)
+    }
+
+
+def problems_of(dataset: Dataset) -> dict[str, Problem]:
+    """What is wrong with a data set, by code."""
+    return {problem.code: problem for problem in dataset.problems}

@@ -151,6 +151,16 @@ def look(client: httpx.Client, **body: Any) -> str:
     return key
 
 
+def array(client: httpx.Client, look: str, scene: dict[str, Any], name: str) -> Any:
+    """An array of a scene, by the name its index has for it."""
+    import numpy as np
+
+    number = next(n for n, entry in enumerate(scene["index"]) if entry["name"] == name)
+    entry = scene["index"][number]
+    data = client.get(f"/api/looks/{look}/arrays/{number}").content
+    return np.frombuffer(data, np.dtype(entry["dtype"]).newbyteorder("<")).reshape(entry["shape"])
+
+
 def alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)

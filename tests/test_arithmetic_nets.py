@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
 
 import pytest
 import torch
@@ -16,13 +15,7 @@ from convscope.tracing.arithmetic.locate import cell_of, layout
 from convscope.tracing.arithmetic_text import format_arithmetic
 from convscope.tracing.fields import spatial_axes
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def net(name: str) -> nn.Module:

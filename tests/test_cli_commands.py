@@ -13,20 +13,11 @@ import torchvision
 from PIL import Image
 
 import convscope
-from cli_running import NETS, Command
 from convscope.cli.app import app
 from convscope.cli.options import say
 from convscope.cli.tables import cells, lay_out
 
 COMMANDS = tuple(str(info.name) for info in app.registered_commands)
-
-
-@pytest.fixture
-def run(capsys, tmp_path, monkeypatch) -> Command:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "nets.py").write_text(NETS)
-    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)).save("photo.png")
-    return Command(capsys)
 
 
 @pytest.fixture(scope="module")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import stat
 import zipfile
 
 import numpy as np
@@ -12,26 +9,13 @@ import pytest
 
 from convscope.datasets import load_dataset
 from convscope.errors import DatasetError, UsageError
-from dataset_writers import pets, picture, png, write, zipped
-
-
-def _found(dataset):
-    """Pictures by name, over both parts, with the name of their class."""
-    return {
-        name: (dataset.classes[label], image)
-        for split in dataset.parts.values()
-        for name, label, image in zip(split.names, split.labels, split.images, strict=True)
-    }
-
-
-def _problems(dataset):
-    return {problem.code: problem for problem in dataset.problems}
+from dataset_writers import pets, picture, pictures_of, png, problems_of, write, zipped
 
 
 def test_every_picture_of_a_folder_comes_with_its_class(tmp_path):
     files = pets()
     dataset = load_dataset(write(tmp_path, files))
-    found = _found(dataset)
+    found = pictures_of(dataset)
     assert dataset.classes == ("cat", "dog", "owl")
     assert set(found) == set(files)
     for name, pixels in files.items():
@@ -114,58 +98,19 @@ def test_folders_within_class_folders_belong_to_the_class(tmp_path):
     assert dataset.counts(dataset.train)[0] + dataset.counts(dataset.test)[0] == 5
 
 
-def test_a_corrupt_file_among_many_is_counted_and_named_and_the_rest_is_read(tmp_path):
-    files = pets(40)
-    files["cat/007.png"] = png(picture(1))[:-30]
-    files["dog/011.png"] = b""
-    files["dog/012.jpg"] = b"<html>not found</html>"
-    dataset = load_dataset(write(tmp_path, files))
-    problem = _problems(dataset)["unreadable"]
-    assert problem.count == 3
-    assert set(problem.names) == {"cat/007.png", "dog/011.png", "dog/012.jpg"}
-    assert problem.message.startswith("3 pictures cannot be read; left out: ")
-    found = _found(dataset)
-    assert len(found) == len(files) - 3
-    for name, (_, image) in found.items():
-        np.testing.assert_array_equal(image, files[name])
-
-
-def test_strict_stops_at_a_corrupt_file(tmp_path):
-    write(tmp_path, {**pets(), "cat/007.png": b"\x89PNG\r\n\x1a\n"})
-    with pytest.raises(DatasetError, match=r"`cat/007\.png` .* \(asked to be strict\)") as caught:
-        load_dataset(tmp_path, strict=True)
-    assert caught.value.code == "unreadable"
-    assert caught.value.exit_code == 1
-
-
-def test_files_that_are_no_pictures_are_left_out_and_named(tmp_path):
-    strangers = {
-        "cat/notes.txt": b"hello",
-        "readme.md": b"# pets",
-        "cat/.DS_Store": b"x",
-        "dog/Thumbs.db": b"x",
-    }
-    dataset = load_dataset(write(tmp_path, {**pets(), **strangers}))
-    problems = _problems(dataset)
-    assert problems["not_a_picture"].names == ("cat/notes.txt",)
-    assert problems["outside_classes"].names == ("readme.md",)
-    assert len(problems) == 2
-    assert len(_found(dataset)) == 30
-
-
 def test_a_picture_is_known_by_its_bytes_where_its_name_says_nothing(tmp_path):
     dataset = load_dataset(
         write(tmp_path, {**pets(5, "cat dog"), "cat/0001": png(picture(9)), "dog/b.x": b"BMx"})
     )
-    found = _found(dataset)
+    found = pictures_of(dataset)
     assert "cat/0001" in found
-    assert _problems(dataset)["unreadable"].names == ("dog/b.x",)
+    assert problems_of(dataset)["unreadable"].names == ("dog/b.x",)
 
 
 def test_a_class_without_pictures_is_said_and_the_rest_goes_on(tmp_path):
     dataset = load_dataset(write(tmp_path, {**pets(), "newt": None, "yak/notes.txt": b"none yet"}))
     assert dataset.classes == ("cat", "dog", "owl")
-    assert _problems(dataset)["empty_class"].message == "2 classes have no pictures: newt, yak"
+    assert problems_of(dataset)["empty_class"].message == "2 classes have no pictures: newt, yak"
 
 
 def test_asking_for_a_class_without_pictures_is_an_error(tmp_path):
@@ -181,7 +126,7 @@ def test_a_class_that_is_only_in_test_is_left_out_there(tmp_path):
     dataset = load_dataset(write(tmp_path, files))
     assert dataset.classes == ("cat", "dog")
     assert len(dataset.test) == 4
-    assert _problems(dataset)["class_only_in_test"].names == ("emu",)
+    assert problems_of(dataset)["class_only_in_test"].names == ("emu",)
 
 
 @pytest.mark.parametrize(
@@ -270,7 +215,7 @@ def test_pictures_in_both_parts_are_named_where_the_split_is_given(tmp_path):
     files["test/cat/000.png"] = files["train/cat/002.png"]
     files["test/dog/000.png"] = files["train/cat/003.png"]
     dataset = load_dataset(write(tmp_path, files))
-    problem = _problems(dataset)["in_train_and_test"]
+    problem = problems_of(dataset)["in_train_and_test"]
     assert problem.names == ("test/cat/000.png = train/cat/002.png", "test/dog/000.png = train/cat/003.png")
     assert problem.message.startswith(
         "2 test pictures are also in the training part, pixel for pixel (1 under another class): "
@@ -289,138 +234,6 @@ def test_a_test_part_made_here_holds_no_copy_of_what_is_trained_on(tmp_path):
     assert kept_out > 0
     assert f"{kept_out} picture" in dataset.notes[0]
     assert "kept out of the test part" in dataset.notes[0]
-
-
-def test_a_link_to_the_folder_itself_ends(tmp_path):
-    write(tmp_path, pets())
-    (tmp_path / "cat" / "again").symlink_to(tmp_path / "cat")
-    (tmp_path / "dog" / "up").symlink_to(tmp_path)
-    (tmp_path / "loop").symlink_to(tmp_path / "loop")
-    dataset = load_dataset(tmp_path)
-    assert len(_found(dataset)) == 30
-    problems = _problems(dataset)
-    assert set(problems["linked_twice"].names) == {"cat/again", "dog/up"}
-    assert problems["not_a_file"].names == ("loop",)
-
-
-def test_linked_class_folders_and_pictures_are_followed(tmp_path):
-    elsewhere = write(tmp_path / "elsewhere", pets())
-    here = write(tmp_path / "here", {"cat/1.png": picture(1), "cat/2.png": picture(2)})
-    (here / "dog").symlink_to(elsewhere / "dog")
-    (here / "cat" / "linked.png").symlink_to(elsewhere / "cat" / "003.png")
-    dataset = load_dataset(here)
-    assert dataset.classes == ("cat", "dog")
-    assert len(dataset.train) + len(dataset.test) == 13
-    assert dataset.problems == ()
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_pipes_and_sockets_among_the_pictures_are_skipped(tmp_path, monkeypatch):
-    write(tmp_path, pets())
-    os.mkfifo(tmp_path / "cat" / "pipe.png")
-    monkeypatch.chdir(tmp_path / "dog")
-    with socket.socket(socket.AF_UNIX) as one:
-        one.bind("socket.png")
-        dataset = load_dataset(tmp_path)
-    problem = _problems(dataset)["not_a_file"]
-    assert set(problem.names) == {"cat/pipe.png", "dog/socket.png"}
-    assert len(_found(dataset)) == 30
-
-
-def test_names_that_are_no_text_are_read_and_shown_escaped(tmp_path):
-    write(tmp_path, pets())
-    os.mkdir(os.fsencode(tmp_path) + b"/caf\xe9")
-    for number in range(3):
-        name = os.fsencode(tmp_path) + b"/caf\xe9/\x1b[2J%d.png" % number
-        with open(name, "wb") as file:
-            file.write(png(picture(number + 900)) if number else b"")
-    dataset = load_dataset(tmp_path)
-    assert "caf\\xe9" in dataset.classes
-    assert _problems(dataset)["unreadable"].names == ("caf\\xe9/\\x1b[2J0.png",)
-    assert all(text.isprintable() for text in (problem.message for problem in dataset.problems))
-
-
-def test_a_zip_is_never_unpacked_and_names_that_lead_out_of_it_are_left_out(tmp_path):
-    files = dict(pets())
-    bad = ["../evil.png", "/etc/evil.png", "cat/../../evil.png", "C:/evil.png", "cat\\evil.png"]
-    bad += ["cat//x.png", "./y.png"]
-    (tmp_path / "in").mkdir()
-    archive = zipped(tmp_path / "in" / "pets.zip", {**files, **{name: picture(1) for name in bad}})
-    dataset = load_dataset(archive)
-    assert set(_problems(dataset)["unsafe_name"].names) == set(bad)
-    assert set(_found(dataset)) == set(files)
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["in", "pets.zip"]
-    with pytest.raises(DatasetError, match=r"7 names lead out of the archive.* \(asked to be strict\)"):
-        load_dataset(archive, strict=True)
-
-
-def test_links_in_a_zip_are_left_out(tmp_path):
-    archive = zipped(tmp_path / "pets.zip", pets())
-    with zipfile.ZipFile(archive, "a") as opened:
-        link = zipfile.ZipInfo("cat/passwords.png")
-        link.external_attr = (stat.S_IFLNK | 0o777) << 16
-        opened.writestr(link, "/etc/passwd")
-    dataset = load_dataset(archive)
-    assert _problems(dataset)["not_a_file"].names == ("cat/passwords.png",)
-
-
-def test_a_zip_bomb_is_not_unpacked(tmp_path):
-    bomb = b"\x89PNG\r\n\x1a\n" + bytes(30 * 2**20)
-    archive = zipped(tmp_path / "pets.zip", {**pets(), "cat/bomb.png": bomb}, zipfile.ZIP_DEFLATED)
-    assert archive.stat().st_size < 200_000
-    dataset = load_dataset(archive)
-    problem = _problems(dataset)["packed_too_tightly"]
-    assert problem.message == ("1 entry would unpack to more than 200 times its size; left out: cat/bomb.png")
-
-
-def test_an_entry_that_lies_about_its_size_is_unreadable(tmp_path):
-    archive = zipped(tmp_path / "pets.zip", {**pets(), "cat/lies.png": png(picture(7))})
-    data = bytearray(archive.read_bytes())
-    at = data.rfind(b"PK\x01\x02", 0, data.rfind(b"cat/lies.png"))
-    data[at + 24 : at + 28] = (100 * 2**20).to_bytes(4, "little")
-    archive.write_bytes(data)
-    dataset = load_dataset(archive)
-    names = {name for problem in dataset.problems for name in problem.names}
-    assert names == {"cat/lies.png"}
-    assert len(_found(dataset)) == 30
-
-
-def test_an_entry_whose_checksum_is_wrong_is_unreadable(tmp_path):
-    grey = np.full((40, 40, 3), 9, np.uint8)
-    archive = zipped(tmp_path / "pets.zip", {**pets(20, "cat dog"), "cat/rotten.bmp": b"BM" + grey.tobytes()})
-    data = archive.read_bytes()
-    at = data.find(b"cat/rotten.bmp") + 2000
-    archive.write_bytes(data[:at] + b"\0" + data[at + 1 :])
-    problem = _problems(load_dataset(archive))["unreadable"]
-    assert problem.names == ("cat/rotten.bmp",)
-    assert "Bad CRC-32" in problem.message
-
-
-def test_a_locked_entry_is_unreadable(tmp_path):
-    archive = zipped(tmp_path / "pets.zip", {**pets(), "cat/secret.png": png(picture(7))})
-    data = bytearray(archive.read_bytes())
-    local = data.find(b"PK\x03\x04", data.find(b"cat/secret.png") - 30)
-    central = data.rfind(b"PK\x01\x02", 0, data.rfind(b"cat/secret.png"))
-    data[local + 6] |= 1
-    data[central + 8] |= 1
-    archive.write_bytes(data)
-    problem = _problems(load_dataset(archive))["unreadable"]
-    assert "`cat/secret.png` is locked with a password" in problem.message
-
-
-@pytest.mark.parametrize("end", [0.3, 0.9, 0.999])
-def test_a_cut_zip_is_refused(tmp_path, end):
-    archive = zipped(tmp_path / "pets.zip", pets())
-    data = archive.read_bytes()
-    archive.write_bytes(data[: int(len(data) * end)])
-    with pytest.raises(DatasetError, match=r"is not a zip file|is a file, but not a zip file"):
-        load_dataset(archive)
-
-
-def test_when_no_picture_can_be_read_the_first_reason_is_given(tmp_path):
-    write(tmp_path, {f"{c}/{n}.png": b"" for c in ("ant", "cat") for n in range(3)})
-    with pytest.raises(DatasetError, match=r"none of the 6 pictures .* can be read: `\w+/\d\.png` is empty"):
-        load_dataset(tmp_path)
 
 
 def test_too_small_or_large_a_size_is_refused(tmp_path):
@@ -443,7 +256,7 @@ def test_one_folder_around_everything_is_seen_through_and_files_beside_it_are_na
     files = {f"export/pets/{name}": pixels for name, pixels in pets(5).items()}
     dataset = load_dataset(write(tmp_path, {**files, "readme.txt": b"x", "export/sheet.png": picture(1)}))
     assert dataset.classes == ("cat", "dog", "owl")
-    assert _problems(dataset)["outside_classes"].names == ("export/sheet.png", "readme.txt")
+    assert problems_of(dataset)["outside_classes"].names == ("export/sheet.png", "readme.txt")
 
 
 def test_a_single_class_is_said(tmp_path):
@@ -456,4 +269,4 @@ def test_nothing_left_to_test_on_is_said(tmp_path):
     same = {f"{class_}/{number}.png": picture(ord(class_)) for class_ in "ab" for number in range(5)}
     dataset = load_dataset(write(tmp_path, same))
     assert len(dataset.test) == 0
-    assert set(_problems(dataset)) == {"nothing_to_test"}
+    assert set(problems_of(dataset)) == {"nothing_to_test"}

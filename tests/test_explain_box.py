@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 import torch
@@ -18,21 +16,12 @@ from convscope.errors import TraceError, UsageError
 from convscope.explain import Edit, channels_in_box, rerun
 from convscope.explain.boxes import PLACES, stages
 from convscope.explain.grids import Grids, edges, shares
+from tracing_models import batch
 from tracing_oracles import fill
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 CUTS = 4
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def batch(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*(shape or (1, 3, 16, 16)), generator=torch.Generator().manual_seed(seed))
 
 
 def owners(count: int, stride: int, first: float, size: int) -> NDArray[np.int64]:
@@ -90,7 +79,7 @@ def net() -> nn.Module:
 
 @pytest.mark.parametrize("place", [(0, 0, 8, 8), (3, 5, 4, 9), (0, 0, 16, 16), (11, 1, 16, 16), (7, 7, 8, 8)])
 def test_shares_chances_and_scores_are_those_of_plain_loops(place: tuple[int, int, int, int]) -> None:
-    trace = convscope.trace(net(), batch())
+    trace = convscope.trace(net(), batch(1, 3, 16, 16))
     hits = {(h.name, h.channel): h for h in channels_in_box(trace, *place, count=1000)}
     compared = 0
     for name, stride in (("2", 2), ("3", 4)):
@@ -108,7 +97,7 @@ def test_shares_chances_and_scores_are_those_of_plain_loops(place: tuple[int, in
 
 
 def test_the_best_come_first_and_no_more_than_asked_for() -> None:
-    trace = convscope.trace(net(), batch())
+    trace = convscope.trace(net(), batch(1, 3, 16, 16))
     hits = channels_in_box(trace, 2, 2, 9, 9, count=100)
     assert [h.score for h in hits] == sorted((h.score for h in hits), reverse=True)
     assert channels_in_box(trace, 2, 2, 9, 9, count=3) == hits[:3]
@@ -143,7 +132,7 @@ def test_the_same_everywhere_is_no_look_at_all() -> None:
 
 
 def test_silent_channels_and_channels_switched_off_are_not_ranked() -> None:
-    trace = convscope.trace(net(), batch())
+    trace = convscope.trace(net(), batch(1, 3, 16, 16))
     best = channels_in_box(trace, 2, 2, 9, 9)[0]
     edited = rerun(trace, [Edit(best.node, (best.channel,))])
     assert (best.node, best.channel) not in {(h.node, h.channel) for h in channels_in_box(edited, 2, 2, 9, 9)}
@@ -175,9 +164,9 @@ def test_squeeze_and_excite_does_not_blur_where_a_map_lies() -> None:
             return x * x.mean((2, 3), keepdim=True).sigmoid()
 
     parts = [nn.Conv2d(3, 4, 3, 2, 1), nn.Identity(), nn.Conv2d(4, 4, 5, 2, 2), nn.ReLU()]
-    plain = convscope.trace(nn.Sequential(*parts), batch())
+    plain = convscope.trace(nn.Sequential(*parts), batch(1, 3, 16, 16))
     parts[1] = Squeeze()
-    squeezed = convscope.trace(nn.Sequential(*parts), batch())
+    squeezed = convscope.trace(nn.Sequential(*parts), batch(1, 3, 16, 16))
     assert squeezed["3"].field is None
     ours, theirs = (Grids(t.ops).centers(t["3"].index) for t in (squeezed, plain))
     assert ours is not None
@@ -218,7 +207,7 @@ def test_uneven_windows_and_transposed_convolutions_have_their_middles_in_order(
     parts = nn.Sequential(
         nn.Conv2d(3, 4, 3), nn.AdaptiveAvgPool2d(5), nn.ReLU(), nn.ConvTranspose2d(4, 4, 2, 2), nn.ReLU()
     )
-    trace = convscope.trace(parts, batch())
+    trace = convscope.trace(parts, batch(1, 3, 16, 16))
     grids = Grids(trace.ops)
     for name, count in (("2", 5), ("4", 10)):
         found = grids.centers(trace.op(name).index)
@@ -230,13 +219,13 @@ def test_uneven_windows_and_transposed_convolutions_have_their_middles_in_order(
 
 @pytest.mark.parametrize("place", [(4, 4, 4, 9), (9, 0, 3, 4), (16, 0, 20, 4), (-5, 0, 0, 4)])
 def test_a_box_without_area_is_an_error(place: tuple[int, int, int, int]) -> None:
-    trace = convscope.trace(net(), batch())
+    trace = convscope.trace(net(), batch(1, 3, 16, 16))
     with pytest.raises(UsageError, match="must have an area inside the input of 16 rows and 16 columns"):
         channels_in_box(trace, *place)
 
 
 def test_a_count_below_one_and_a_model_without_a_picture_are_errors() -> None:
     with pytest.raises(UsageError, match="`count` must be at least 1; got 0"):
-        channels_in_box(convscope.trace(net(), batch()), 0, 0, 4, 4, count=0)
+        channels_in_box(convscope.trace(net(), batch(1, 3, 16, 16)), 0, 0, 4, 4, count=0)
     with pytest.raises(TraceError, match="the model was given no picture"):
         channels_in_box(convscope.trace(nn.Linear(3, 2), torch.ones(2, 3)), 0, 0, 4, 4)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -14,19 +13,10 @@ from torch import Tensor, nn
 import convscope
 from convscope.errors import TraceError, UsageError
 from convscope.explain import Edit, grad_cam, rerun
+from tracing_models import batch
 from tracing_oracles import Fingerprint, checksum, fill
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
-def batch(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*(shape or (1, 3, 16, 16)), generator=torch.Generator().manual_seed(seed))
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def net(*, inplace: bool = True) -> nn.Sequential:
@@ -61,7 +51,7 @@ def near(mine: Any, theirs: Any) -> None:
 @pytest.mark.parametrize("layer", range(7))
 @pytest.mark.parametrize("target", [0, 6])
 def test_any_layer_and_class_is_what_autograd_by_hand_gives(layer: int, target: int) -> None:
-    x = batch()
+    x = batch(1, 3, 16, 16)
     plain = net(inplace=False)
     expected = by_hand(plain[: layer + 1], plain[layer + 1 :], x, target)
     found = grad_cam(net(), x, target, str(layer))
@@ -123,27 +113,27 @@ def test_a_model_is_left_as_found_whatever_the_caller_has_switched_off() -> None
     model = net()
     model[3].weight.requires_grad_(False)
     model[8].weight.grad = torch.ones(7, 20)
-    expected = by_hand(net()[:4], net(inplace=False)[4:], batch(), 1)
+    expected = by_hand(net()[:4], net(inplace=False)[4:], batch(1, 3, 16, 16), 1)
     before = Fingerprint(model)
-    near(grad_cam(model, batch(), 1, "3").signed, expected)
+    near(grad_cam(model, batch(1, 3, 16, 16), 1, "3").signed, expected)
     with torch.no_grad():
-        near(grad_cam(model, batch(), 1, "3").signed, expected)
+        near(grad_cam(model, batch(1, 3, 16, 16), 1, "3").signed, expected)
     with torch.inference_mode():
-        near(grad_cam(model, batch(), 1, "3").signed, expected)
-        inside = convscope.trace(model, batch())
+        near(grad_cam(model, batch(1, 3, 16, 16), 1, "3").signed, expected)
+        inside = convscope.trace(model, batch(1, 3, 16, 16))
     near(grad_cam(inside, None, 1, "3").signed, expected)
     before.check()
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    near(grad_cam(model, batch(), 1, "3").signed, expected)
+    near(grad_cam(model, batch(1, 3, 16, 16), 1, "3").signed, expected)
     assert not any(p.requires_grad for p in model.parameters())
     model.train()
-    near(grad_cam(model, batch(), 1, "3").signed, expected)
+    near(grad_cam(model, batch(1, 3, 16, 16), 1, "3").signed, expected)
     assert all(m.training for m in model.modules())
 
 
 def test_a_trace_is_not_changed_by_it() -> None:
-    trace = convscope.trace(net(), batch())
+    trace = convscope.trace(net(), batch(1, 3, 16, 16))
     sums = [checksum(op.value) for op in trace.ops]
     grad_cam(trace, None, 2, "0")
     assert [checksum(op.value) for op in trace.ops] == sums
@@ -151,7 +141,7 @@ def test_a_trace_is_not_changed_by_it() -> None:
 
 
 def test_edits_of_a_trace_stay_made() -> None:
-    x = batch()
+    x = batch(1, 3, 16, 16)
     trace = convscope.trace(net(), x)
     edited = rerun(trace, [Edit("2", (0, 1)), Edit("5", (3,), 2.0)])
 
@@ -192,21 +182,21 @@ def test_a_model_that_cannot_be_replayed_is_run_whole() -> None:
 
     model = fill(Reads()).eval()
     plain.load_state_dict(model.parts.state_dict())
-    found = grad_cam(model, batch(), 1, "parts.3")
+    found = grad_cam(model, batch(1, 3, 16, 16), 1, "parts.3")
     assert found.whole_pass
-    near(found.signed, by_hand(plain[:4], nn.Sequential(Twice(), plain[4:]), batch(), 1))
+    near(found.signed, by_hand(plain[:4], nn.Sequential(Twice(), plain[4:]), batch(1, 3, 16, 16), 1))
 
 
 def test_what_is_not_said_is_the_last_map_and_the_most_probable_class() -> None:
     model = net()
-    found = grad_cam(model, batch())
+    found = grad_cam(model, batch(1, 3, 16, 16))
     with torch.no_grad():
-        assert found.target == int(model(batch()).argmax())
+        assert found.target == int(model(batch(1, 3, 16, 16)).argmax())
     assert found.name == "5"
     assert (found.method, found.label) == ("grad_cam", f"class {found.target}")
     assert "Selvaraju" in found.reference
     assert found.map.min() >= 0
-    assert np.array_equal(grad_cam(model, batch(), relu=False).map, found.signed)
+    assert np.array_equal(grad_cam(model, batch(1, 3, 16, 16), relu=False).map, found.signed)
 
 
 @pytest.mark.parametrize(
@@ -219,7 +209,7 @@ def test_what_is_not_said_is_the_last_map_and_the_most_probable_class() -> None:
     ],
 )
 def test_what_makes_no_sense_is_one_clear_sentence(arguments: dict[str, Any], message: str) -> None:
-    trace = convscope.trace(net(), batch())
+    trace = convscope.trace(net(), batch(1, 3, 16, 16))
     with pytest.raises(UsageError, match=message):
         grad_cam(trace, **arguments)
     with pytest.raises(UsageError, match="`image` must be given with a model"):
@@ -237,6 +227,6 @@ def test_a_layer_the_scores_do_not_depend_on_and_a_net_without_scores_are_errors
             return self.parts(x)
 
     with pytest.raises(TraceError, match="the class scores do not depend on `aside`"):
-        grad_cam(Aside().eval(), batch(), 0, "aside")
+        grad_cam(Aside().eval(), batch(1, 3, 16, 16), 0, "aside")
     with pytest.raises(TraceError, match="this model gives no class scores"):
-        grad_cam(net()[:3], batch(), 0, "0")
+        grad_cam(net()[:3], batch(1, 3, 16, 16), 0, "0")

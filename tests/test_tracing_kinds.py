@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 import convscope
 from convscope.errors import ModelError
 from tracing_models import Plain, batch, full_check, full_check_no_leaf
-from tracing_oracles import Fingerprint, check_graph, check_leaves, clone_hooks, fill, flat, same
+from tracing_oracles import Fingerprint, ancestors, check_graph, check_leaves, clone_hooks, fill, flat, same
 
 # -- kinds of network ------------------------------------------------------------------------
 
@@ -106,18 +106,7 @@ def test_an_autograd_function_gives_a_value_with_an_edge_from_its_input() -> Non
         trace = convscope.trace(model, batch(), grad=grad)
         check_graph(trace)
         relu = trace["relu"]
-        assert trace["conv"].index in _ancestors(trace, relu.index)
-
-
-def _ancestors(trace: convscope.Trace, index: int) -> set[int]:
-    found: set[int] = set()
-    todo = [index]
-    while todo:
-        for source in trace.ops[todo.pop()].inputs:
-            if source not in found:
-                found.add(source)
-                todo.append(source)
-    return found
+        assert trace["conv"].index in ancestors(trace, relu.index)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*")

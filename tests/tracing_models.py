@@ -25,8 +25,29 @@ class Plain(nn.Module):
         return self.function(self, *args, **kwargs)
 
 
+def plain(function: Callable[..., Any]) -> Plain:
+    """A model of a function that does not ask for the model."""
+    return Plain(lambda model, *args: function(*args))
+
+
 def batch(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*(shape or (2, 3, 8, 8)), generator=torch.Generator().manual_seed(seed))
+
+
+def chain() -> nn.Module:
+    return nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Flatten()).eval()
+
+
+def traced(function: Callable[..., Any], *args: Tensor) -> convscope.Trace:
+    """A plain function's trace; checks output, graph and replay against the plain run."""
+    copies = tuple(a.clone() for a in args)
+    with torch.no_grad():
+        expected = function(*(a.clone() for a in args))
+    trace = convscope.trace(plain(function), copies)
+    assert same(trace.output, expected)
+    check_graph(trace)
+    replay(trace)
+    return trace
 
 
 def full_check(model: nn.Module, *args: Any) -> convscope.Trace:

@@ -179,6 +179,18 @@ def check_graph(trace: Trace) -> None:
         assert any(same(tensor, v) for v in reversed(values)), "the output is the value of some op"
 
 
+def ancestors(trace: Trace, index: int) -> set[int]:
+    """Every op whose output reaches this one."""
+    found: set[int] = set()
+    todo = [index]
+    while todo:
+        for source in trace.ops[todo.pop()].inputs:
+            if source not in found:
+                found.add(source)
+                todo.append(source)
+    return found
+
+
 class Fingerprint:
     """Everything that must be the same before and after a trace, compared with ``==`` by :meth:`check`."""
 
