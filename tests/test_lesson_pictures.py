@@ -61,8 +61,8 @@ def test_the_frames_of_a_player_are_all_of_one_size_and_end_with_every_cell_fill
     assert len(frames) == len(result.player) == len(player)
     assert {frame.shape for frame in frames} == {frames[0].shape}
     assert frames[0].shape[0] % 2 == frames[0].shape[1] % 2 == 0
-    for number, maps in enumerate(result.player.maps[: len(player.results)]):
-        plane = player.results[number]
+    for number, maps in enumerate(result.player.maps[: len(player.at.results)]):
+        plane = player.at.results[number]
         high = float(np.abs(result.player.maps).max())
         for row, column in np.ndindex(maps.shape):
             # Just inside the cell's corner, beside its number, but outside the frame of the last cell.
@@ -78,14 +78,14 @@ def test_a_frame_shows_the_window_where_the_step_reads_and_the_cell_it_fills():
         step = result.player[index]
         pixels = player.frame(index)
         tone = np.array(TONES["accent"])
-        (plane,) = player.inputs
+        (plane,) = player.at.inputs
         top, left = (
             plane.top + (step.rows[0] + 1) * plane.scale,
             plane.left + (step.columns[0] + 1) * plane.scale,
         )
         assert (pixels[top - 2, left : left + 3 * plane.scale] == tone).all()
         assert (pixels[top : top + 3 * plane.scale, left - 2] == tone).all()
-        (plane,) = player.results
+        (plane,) = player.at.results
         row, column = step.cell
         assert (
             pixels[plane.top + row * plane.scale - 2, plane.left + column * plane.scale + 5] == tone

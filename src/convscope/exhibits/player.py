@@ -6,7 +6,6 @@ Only what a step changes is drawn anew, so that a hundred frames take a fraction
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from convscope.exhibits.drawing import (
     ACCENT,
     INK,
     LINE,
-    PAPER,
     RAISED,
     SOFT,
     STRONG_LINE,
@@ -32,20 +30,15 @@ from convscope.exhibits.drawing import (
     text_width,
 )
 from convscope.exhibits.lesson_panels import cell_size
+from convscope.exhibits.player_layout import MARGIN, Layout, Plane, Ranges
 
 if TYPE_CHECKING:
     from convscope.lesson.convolution import Convolution, Step
     from convscope.lesson.result import LessonResult
 
-MARGIN = 28
 CAPTION = 15
 TITLE = 22
 TEXT = 18
-#: Pixels the input, the result and a window may be high and wide.
-INPUT, RESULT, WINDOW = 380, 300, 130
-#: Channels whose windows are drawn one below the other, and planes of input or result shown.
-MOST_CHANNELS = 3
-MOST_PLANES = 4
 #: How much lighter padding is than cells of the image.
 _FADED = 0.85
 
@@ -81,25 +74,6 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True)
-class _Plane:
-    """Where a grid of cells stands: ``scale`` pixels a cell."""
-
-    top: int
-    left: int
-    rows: int
-    columns: int
-    scale: int
-
-    @property
-    def height(self) -> int:
-        return self.rows * self.scale
-
-    @property
-    def width(self) -> int:
-        return self.columns * self.scale
-
-
 class Player:
     """Draws the steps of a convolution.
 
@@ -133,8 +107,8 @@ class Player:
         self.title = title
         shown = result.maps.get("input")
         self.photo = shown is not None and shown.role == "rgb"
-        self._size()
-        self._scales()
+        self.at = Layout(self.done, photo=self.photo)
+        self.ranges = Ranges(self.done, photo=self.photo)
         self.base = self._static()
         self.filled = self.base.pixels.copy()
         self.upto = 0
@@ -161,132 +135,53 @@ class Player:
         for index in chosen_steps(len(self), most):
             yield self.frame(index)
 
-    def _size(self) -> None:
-        done, where = self.done, self.done.geometry
-        count = 1 if self.photo else min(len(done.image), MOST_PLANES)
-        across = 1 if count == 1 else 2
-        side = INPUT // across - (10 if across > 1 else 0)
-        rows, columns = where.padded
-        scale = max(1, min(side // rows, side // columns, 64))
-        top = MARGIN + 40 + 34
-        self.inputs = [
-            _Plane(
-                top + (n // across) * (rows * scale + 14),
-                MARGIN + (n % across) * (columns * scale + 14),
-                rows,
-                columns,
-                scale,
-            )
-            for n in range(count)
-        ]
-        each = done.kernel.shape[1]
-        self.channels = min(each, MOST_CHANNELS)
-        high, wide = where.kernel
-        side = WINDOW if self.channels == 1 else WINDOW * 3 // 4
-        small = max(1, min(side // high, side // wide, 44))
-        left = max(plane.left + plane.width for plane in self.inputs) + 56
-        self.windows: list[_Plane] = []
-        self.kernels: list[_Plane] = []
-        self.products: list[_Plane] = []
-        step = wide * small + 44
-        for n in range(self.channels):
-            place = top + n * (high * small + 30)
-            for number, planes in enumerate((self.windows, self.kernels, self.products)):
-                planes.append(_Plane(place, left + number * step, high, wide, small))
-        end = left + 2 * step + wide * small
-        # What a sum over several channels needs to the right of its products.
-        end += 86 if self.channels > 1 else 0
-        maps = min(len(done.maps), MOST_PLANES)
-        across = 1 if maps == 1 else 2
-        side = RESULT // across - (10 if across > 1 else 0)
-        rows, columns = where.output
-        scale = max(1, min(side // rows, side // columns, 64))
-        start = max(end, left + 300) + 56
-        self.results = [
-            _Plane(
-                top + (n // across) * (rows * scale + 14),
-                start + (n % across) * (columns * scale + 14),
-                rows,
-                columns,
-                scale,
-            )
-            for n in range(maps)
-        ]
-        self.left, self.sum_top = (
-            left,
-            self.products[-1].top + self.products[-1].height + (34 if each > self.channels else 20),
-        )
-        bottom = max(plane.top + plane.height for plane in (*self.inputs, *self.results))
-        self.height = max(bottom, self.sum_top + 84) + MARGIN
-        self.width = max(plane.left + plane.width for plane in self.results) + MARGIN + 10
-        # Encoders of films need even numbers.
-        self.height += self.height % 2
-        self.width += self.width % 2
-
-    def _scales(self) -> None:
-        done = self.done
-        image = done.image[np.isfinite(done.image)]
-        self.input_range = (float(image.min()), float(image.max())) if image.size else (0.0, 1.0)
-        if self.photo or (self.input_range[0] >= 0 and 32 < self.input_range[1] <= 255):
-            self.input_range = (0.0, 255.0)
-        self.kernel_high = float(np.abs(done.kernel).max()) or 1.0
-        finite = done.maps[np.isfinite(done.maps)]
-        self.result_high = float(np.abs(finite).max()) if finite.size else 1.0
-        low, high = self.input_range
-        self.product_high = max(abs(low), abs(high)) * self.kernel_high or 1.0
-        where = done.geometry
-        down, across = where.origins()
-        inside = np.zeros(where.padded, bool)
-        top, left, rows, columns = where.padding[0], where.padding[2], *where.spread_image
-        inside[max(0, top) : top + rows, max(0, left) : left + columns] = True
-        # Zeros between the cells of a transposed convolution are no cells of the image either.
-        if where.spread != (1, 1):
-            inside &= (down >= 0)[:, None] & (across >= 0)[None, :]
-        self.inside = inside
-
     def _static(self) -> Sheet:
-        sheet = Sheet(self.height, self.width)
+        sheet = Sheet(self.at.height, self.at.width)
         words, where, done = self.words, self.done.geometry, self.done
         if self.title:
             sheet.text(MARGIN - 6, MARGIN, self.title, TITLE, strong=True)
-        top = self.inputs[0].top - 26
+        top = self.at.inputs[0].top - 26
         name = "spread" if where.spread != (1, 1) else "padded" if where.padded != where.image else "input"
         size = f"{where.padded[0]} x {where.padded[1]}"
-        sheet.text(top, self.inputs[0].left, f"{words[name]}, {size}", CAPTION, SOFT)
-        for planes, word in ((self.windows, "window"), (self.kernels, "kernel"), (self.products, "products")):
+        sheet.text(top, self.at.inputs[0].left, f"{words[name]}, {size}", CAPTION, SOFT)
+        for planes, word in (
+            (self.at.windows, "window"),
+            (self.at.kernels, "kernel"),
+            (self.at.products, "products"),
+        ):
             first = planes[0]
             middle = first.left + first.width // 2
             sheet.text(top, middle, words[word], CAPTION, SOFT, align="middle")
         size = f"{where.output[0]} x {where.output[1]}"
-        sheet.text(top, self.results[0].left, f"{words['result']}, {size}", CAPTION, SOFT)
-        for number, plane in enumerate(self.inputs):
+        sheet.text(top, self.at.results[0].left, f"{words['result']}, {size}", CAPTION, SOFT)
+        for number, plane in enumerate(self.at.inputs):
             self._draw_input(sheet, plane, number)
-        for plane in self.results:
+        for plane in self.at.results:
             sheet.fill(plane.top, plane.left, plane.height, plane.width, RAISED)
             self._lines(sheet, plane, LINE)
-        for window, kernel, products in zip(self.windows, self.kernels, self.products, strict=True):
+        for window, kernel, products in zip(self.at.windows, self.at.kernels, self.at.products, strict=True):
             middle = window.top + window.height // 2
             _times(sheet, middle, (window.left + window.width + kernel.left) // 2)
             _equals(sheet, middle, (kernel.left + kernel.width + products.left) // 2)
-        hidden = done.kernel.shape[1] - self.channels
+        hidden = done.kernel.shape[1] - self.at.channels
         if hidden > 0:
-            last = self.windows[-1]
+            last = self.at.windows[-1]
             sheet.text(last.top + last.height + 4, last.left, words["more"].format(hidden), CAPTION, SOFT)
         return sheet
 
-    def _draw_input(self, sheet: Sheet, plane: _Plane, number: int) -> None:
+    def _draw_input(self, sheet: Sheet, plane: Plane, number: int) -> None:
         padded = self.done.padded
         if self.photo:
             colours = np.rint(np.clip(np.moveaxis(padded[:3], 0, 2), 0, 255)).astype(np.uint8)
         else:
-            colours = coloured(padded[number], "grey", *self.input_range)
+            colours = coloured(padded[number], "grey", *self.ranges.input)
         faded = colours + (np.array(WASH) - colours) * _FADED
-        colours = np.where(self.inside[..., None], colours, faded).astype(np.uint8)
+        colours = np.where(self.ranges.inside[..., None], colours, faded).astype(np.uint8)
         _paint(sheet, plane, colours, None if self.photo else padded[number])
         self._lines(sheet, plane, STRONG_LINE)
 
     @staticmethod
-    def _lines(sheet: Sheet, plane: _Plane, colour: Colour) -> None:
+    def _lines(sheet: Sheet, plane: Plane, colour: Colour) -> None:
         if plane.scale >= 8:
             for n in range(plane.rows + 1):
                 sheet.fill(plane.top + n * plane.scale, plane.left, 1, plane.width + 1, colour)
@@ -298,11 +193,11 @@ class Player:
     def _fill(self, sheet: Sheet, index: int) -> None:
         """One cell of the result, for good."""
         channel, row, column = np.unravel_index(index, self.done.maps.shape)
-        if channel >= len(self.results):
+        if channel >= len(self.at.results):
             return
-        plane = self.results[channel]
+        plane = self.at.results[channel]
         value = float(self.done.maps[channel, row, column])
-        colour = coloured(np.array([[value]]), "signed", -self.result_high, self.result_high)[0, 0]
+        colour = coloured(np.array([[value]]), "signed", -self.ranges.result, self.ranges.result)[0, 0]
         top, left = plane.top + int(row) * plane.scale, plane.left + int(column) * plane.scale
         edge = 1 if plane.scale >= 8 else 0
         sheet.fill(top + edge, left + edge, plane.scale - edge, plane.scale - edge, tuple(colour.tolist()))
@@ -317,19 +212,24 @@ class Player:
     def _step(self, sheet: Sheet, step: Step) -> None:
         words = self.words
         text = words["step"].format(step.index + 1, len(self.done))
-        sheet.text(MARGIN - 2, self.width - MARGIN, text, CAPTION, SOFT, align="right")
+        sheet.text(MARGIN - 2, self.at.width - MARGIN, text, CAPTION, SOFT, align="right")
         self._outline(sheet, step)
-        for n in range(self.channels):
-            low, high = self.input_range
-            self._numbers(sheet, self.windows[n], step.values[n], "grey", low, high)
+        for n in range(self.at.channels):
+            low, high = self.ranges.input
+            self._numbers(sheet, self.at.windows[n], step.values[n], "grey", low, high)
             self._numbers(
-                sheet, self.kernels[n], step.kernel[n], "signed", -self.kernel_high, self.kernel_high
+                sheet, self.at.kernels[n], step.kernel[n], "signed", -self.ranges.kernel, self.ranges.kernel
             )
             self._numbers(
-                sheet, self.products[n], step.products[n], "signed", -self.product_high, self.product_high
+                sheet,
+                self.at.products[n],
+                step.products[n],
+                "signed",
+                -self.ranges.product,
+                self.ranges.product,
             )
-            if self.channels > 1:
-                plane = self.products[n]
+            if self.at.channels > 1:
+                plane = self.at.products[n]
                 at = plane.top + plane.height // 2 - 11
                 sheet.text(
                     at,
@@ -339,7 +239,7 @@ class Player:
                 )
         self._sum(sheet, step)
 
-    def _numbers(self, sheet: Sheet, plane: _Plane, values: Any, role: str, low: float, high: float) -> None:
+    def _numbers(self, sheet: Sheet, plane: Plane, values: Any, role: str, low: float, high: float) -> None:
         _paint(sheet, plane, coloured(values, role, low, high), values)
         self._lines(sheet, plane, STRONG_LINE)
 
@@ -350,7 +250,7 @@ class Player:
         high, wide = where.window
         each = len(step.values)
         group = range(step.first_channel, step.first_channel + each)
-        for number, plane in enumerate(self.inputs):
+        for number, plane in enumerate(self.at.inputs):
             if not self.photo and number not in group:
                 continue
             scale = plane.scale
@@ -361,30 +261,30 @@ class Player:
                         spot = plane.top + (r + down) * scale, plane.left + (c + across) * scale
                         sheet.outline(*spot, scale + 1, scale + 1, ACCENT, 2)
             sheet.frame(top, left, high * scale + 1, wide * scale + 1, TONES["accent"], 3)
-        if step.channel < len(self.results):
-            plane = self.results[step.channel]
+        if step.channel < len(self.at.results):
+            plane = self.at.results[step.channel]
             row, column = step.cell
             top, left = plane.top + row * plane.scale, plane.left + column * plane.scale
             sheet.frame(top, left, plane.scale + 1, plane.scale + 1, TONES["accent"], 3)
 
     def _sum(self, sheet: Sheet, step: Step) -> None:
-        room = self.results[0].left - 40 - self.left
-        top = self.sum_top
+        room = self.at.results[0].left - 40 - self.at.left
+        top = self.at.sum_top
         terms = step.sums.tolist() if len(step.sums) > 1 else step.products.ravel().tolist()
         written = _added([figure(term) for term in terms], room)
-        sheet.text(top, self.left, f"{self.words['sum']}:", TEXT, SOFT)
+        sheet.text(top, self.at.left, f"{self.words['sum']}:", TEXT, SOFT)
         line = top + 28
         if written:
-            sheet.text(line, self.left, written, _small(written, room), INK)
+            sheet.text(line, self.at.left, written, _small(written, room), INK)
             line += 28
         total = f"= {figure(step.sum, 7)}"
         if step.bias:
             total += f"   {'+' if step.bias > 0 else '-'} {figure(abs(step.bias), 7)} ({self.words['bias']})"
             total += f" = {figure(step.output, 7)}"
-        sheet.text(line, self.left, total, TEXT + 2, ACCENT, strong=True)
+        sheet.text(line, self.at.left, total, TEXT + 2, ACCENT, strong=True)
 
 
-def _paint(sheet: Sheet, plane: _Plane, colours: Pixels, values: Any) -> None:
+def _paint(sheet: Sheet, plane: Plane, colours: Pixels, values: Any) -> None:
     """Cells in colours, with their numbers where there is room."""
     large = colours.repeat(plane.scale, 0).repeat(plane.scale, 1)
     sheet.paste(plane.top, plane.left, large)
@@ -436,6 +336,3 @@ def chosen_steps(count: int, most: int | None) -> list[int]:
     if most is None or count <= most:
         return list(range(count))
     return [int(n) for n in np.rint(np.linspace(0, count - 1, most))]
-
-
-__all__ = ["PAPER", "Player", "chosen_steps"]
