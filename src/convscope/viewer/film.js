@@ -205,7 +205,7 @@ export class FilmView extends EventTarget {
     this.kernels.mark(tile);
     this.maps.mark(tile);
     if (tile === null) {
-      fill(this.told, ["red and yellow are above zero, blue is below", this.film.left_out].filter(Boolean).join("; "));
+      fill(this.told, ["warm colours are above zero, blue is below", this.film.left_out].filter(Boolean).join("; "));
       return;
     }
     const layer = this.film.layers[this.layer];

@@ -23,7 +23,7 @@ export class Legend {
     this.broken = element("span", { class: "broken" }, (this.swatch = element("i", {})), "not finite");
     this.node = element("div", { class: "legend", role: "group", "aria-label": "legend" },
       element("span", { class: "dim word" }, "range"), this.choice.node,
-      element("span", { class: "scale" }, this.low, element("span", { class: "ramp", title: "zero is neutral, red and yellow are above it, blue is below" }, this.canvas, this.zero), this.high), this.broken);
+      element("span", { class: "scale" }, this.low, element("span", { class: "ramp", title: "zero is neutral, warm colours are above it, blue is below" }, this.canvas, this.zero), this.high), this.broken);
     context.state.addEventListener("change", () => this.choice.set(context.state.range));
     this.choice.set(context.state.range);
   }
