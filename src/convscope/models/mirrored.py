@@ -49,14 +49,14 @@ class Pairs:
     def __init__(self, module: nn.Module) -> None:
         self.module = module
         self._kinds: dict[str, str] = {}
-        convolutions = [part for part in module.modules() if isinstance(part, nn.Conv2d)]
-        linear = [part for part in module.modules() if isinstance(part, nn.Linear)]
+        first = next((part for part in module.modules() if isinstance(part, nn.Conv2d)), None)
+        last = next((part for part in reversed([*module.modules()]) if isinstance(part, nn.Linear)), None)
         for path, part in module.named_modules():
-            if part is (convolutions or [None])[0]:
+            if part is first:
                 self._add(path, part, "first")
             elif isinstance(part, nn.Conv2d | _NORM):
                 self._add(path, part, "filters")
-            elif part is (linear or [None])[-1]:
+            elif part is last:
                 self._add(path, part, "scores")
             elif any(True for _ in part.parameters(recurse=False)):
                 raise _unfit(f"`{path or type(part).__name__}` is a {type(part).__name__}")
