@@ -52,11 +52,11 @@ class Pairs:
         first = next((part for part in module.modules() if isinstance(part, nn.Conv2d)), None)
         last = next((part for part in reversed([*module.modules()]) if isinstance(part, nn.Linear)), None)
         for path, part in module.named_modules():
-            if part is first:
+            if first is not None and part is first:
                 self._add(path, part, "first")
             elif isinstance(part, nn.Conv2d | _NORM):
                 self._add(path, part, "filters")
-            elif part is last:
+            elif last is not None and part is last:
                 self._add(path, part, "scores")
             elif any(True for _ in part.parameters(recurse=False)):
                 raise _unfit(f"`{path or type(part).__name__}` is a {type(part).__name__}")
