@@ -58,6 +58,23 @@ def test_a_clicked_cell_shows_the_sum_that_torch_computes(live: LivePage, plain:
     assert cells == pytest.approx(module.weight[5, 0].flatten().tolist(), rel=2e-3, abs=1e-6)
 
 
+def test_a_cell_the_mouse_rests_on_is_asked_ahead_and_not_a_second_time(live: LivePage) -> None:
+    live.choose(CONV, 6, "1,1")  # answered once the worker has nothing else to do
+    live.choose(CONV, 7)
+    live.run("performance.clearResourceTimings()")
+    asked = (
+        "performance.getEntriesByType('resource')"
+        ".filter(({name}) => name.includes('/value')).map(({name}) => name)"
+    )
+    live.point("#plate", 40, 40)
+    live.wait(f"{asked}.length === 1 && !viewer.source.early")
+    assert "early=true" in live.get(asked)[0]
+    live.point("#plate", 40, 40, click=True)
+    live.wait("root.querySelector('.proof').dataset.ready === 'true'")
+    assert live.verdict()["agrees"] == "true"
+    assert len(live.get(asked)) == 1
+
+
 def test_an_activation_is_followed_back_to_the_sum_behind_it(live: LivePage, plain: Any) -> None:
     live.choose(ACT, 8, "23,20")
     kinds = live.get("[...root.querySelectorAll('.step')].map(step => step.dataset.kind)")

@@ -167,6 +167,22 @@ def test_the_proof_of_a_cell_is_the_sum_torch_computes(talk: Talk, look: str, ne
     assert answer["agrees"] is True
 
 
+def test_what_is_asked_ahead_waits_for_nothing(talk: Talk, look: str, seen: Any) -> None:
+    path = f"/api/looks/{look}/value?node={seen.op('3').index}&channel=5&row=7&column=11"
+    told = talk.ask("GET", path)
+    assert talk.ask("GET", f"{path}&early=true") == told
+    held, begun = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        begun.set()
+        held.wait(20)
+
+    talk.host._worker.submit(0, hold)
+    assert begun.wait(5)
+    assert talk.ask("GET", f"{path}&early=true") is None
+    held.set()
+
+
 def test_a_channel_is_handed_over_exactly(talk: Talk, look: str, seen: Any) -> None:
     data = talk.ask("GET", f"/api/looks/{look}/channel?node={seen.op('3').index}&channel=2")
     np.testing.assert_array_equal(np.frombuffer(data, "<f4"), seen.op("3").value[0, 2].numpy().ravel())

@@ -39,6 +39,11 @@ def busy(what: str, seconds: int = 1) -> PageError:
     )
 
 
+def not_now() -> PageError:
+    """Something asked ahead, which nobody waits for, while there is other work."""
+    return PageError(409, "not_now", "nothing is worked out ahead while there is other work")
+
+
 def unknown(what: str) -> PageError:
     """No such thing, or no longer."""
     return PageError(404, f"no_such_{what}", f"there is no such {what}, or it is no longer kept")

@@ -111,6 +111,10 @@ class Passes:
         self._models[key] = model
         self._adopted.add(key)
 
+    def holds(self, spec: dict[str, Any]) -> bool:
+        """Whether a pass is there, so that nothing has to be recorded for it."""
+        return _key("pass", spec) in self._passes
+
     def find(self, spec: dict[str, Any], seeing: Seeing | None, line: Line) -> Trace:
         """The pass of a description, recorded if need be.
 

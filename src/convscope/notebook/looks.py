@@ -45,9 +45,15 @@ class Worker:
                 self._thread = threading.Thread(target=self._work, name="convscope", daemon=True)
                 self._thread.start()
 
+    @property
+    def idle(self) -> bool:
+        """Whether no job is being done and none waits."""
+        return self._jobs.unfinished_tasks == 0
+
     def _work(self) -> None:
         while True:
             self._jobs.get()[2]()
+            self._jobs.task_done()
 
 
 class Look:

@@ -83,7 +83,7 @@ def gather(values: Tensor, places: Sequence[Sequence[int]]) -> tuple[NDArray[np.
     ends = [int(at.max()) + 1 for at in crossings]
     part = values.detach()[(slice(None), *map(slice, starts, ends))]
     picked = _plain(part)[
-        np.ix_(range(len(part)), *(at - start for at, start in zip(crossings, starts, strict=True)))
+        np.ix_(np.arange(len(part)), *(at - start for at, start in zip(crossings, starts, strict=True)))
     ]
     return np.where(inside, picked, 0.0), inside
 

@@ -64,6 +64,7 @@ class WorkerHost:
         self._more = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
         self._runner: asyncio.Task[None] | None = None
+        self._working = True  # it starts
 
     @property
     def process_id(self) -> int | None:
@@ -75,6 +76,11 @@ class WorkerHost:
     def waiting(self) -> int:
         """How many jobs wait, the one at work not counted."""
         return len(self._waiting)
+
+    @property
+    def idle(self) -> bool:
+        """Whether its process is up, and a job given now would be begun at once."""
+        return self.process_id is not None and not self._working and not self._waiting
 
     def start(self) -> None:
         """Begin to serve jobs; the process is started at once, and again whenever it has ended."""
@@ -133,6 +139,7 @@ class WorkerHost:
     async def _run(self) -> None:
         while True:
             try:
+                self._working = True
                 await self._start_process()
                 await self._serve()
             except PageError as error:
@@ -156,11 +163,13 @@ class WorkerHost:
         try:
             while not ended.done():
                 if not self._waiting:
+                    self._working = False
                     self._more.clear()
                     more = asyncio.create_task(self._more.wait())
                     await asyncio.wait({more, ended}, return_when=asyncio.FIRST_COMPLETED)
                     more.cancel()
                     continue
+                self._working = True
                 job = heapq.heappop(self._waiting)
                 if job.answer.done():
                     continue

@@ -226,6 +226,22 @@ class Looks:
             op, payload, pixels, seconds=max(limit, self._bounds.look_seconds), **options
         )
 
+    async def ask_ahead(self, spec: Spec, op: str, payload: dict[str, Any]) -> bytes | None:
+        """Ask what nobody waits for yet; ``None`` where the worker is busy, or the pass is not at hand."""
+        if not self._models.idle:
+            return None
+        photo = self._photos.get(spec.photo).as_dict()
+        asked = {**payload, "spec": spec.as_dict(), "photo": photo, "early": True}
+        try:
+            _, found = await self._models.submit(
+                op, asked, seconds=self._bounds.ask_seconds, priority=WARM_LAST
+            )
+        except PageError as error:
+            if error.code == "not_now":
+                return None
+            raise
+        return found
+
     async def progress(self, look: Look) -> AsyncIterator[bytes]:
         """Lines of JSON: how far a look is, each time that changes, to its end."""
         while True:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy
 
 from convscope.data import Picture
-from convscope.desk.answers import PageError
+from convscope.desk.answers import PageError, not_now
 from convscope.desk.line import Line
 from convscope.desk.looking import send_look
 from convscope.desk.passes import Passes
@@ -37,6 +37,8 @@ def make_handler(hello: dict[str, Any]) -> Handler:
         op: str, payload: dict[str, Any], blob: bytes, line: Line
     ) -> tuple[dict[str, Any], bytes | memoryview]:
         if op in QUESTIONS:
+            if payload.get("early") and not passes.holds(payload["spec"]):
+                raise not_now()
             found = passes.find(payload["spec"], seeing(payload["photo"], blob), line)
             return QUESTIONS[op](found, payload)
         if op not in doors:

@@ -184,16 +184,21 @@ async def value(
     row: Annotated[int | None, Query(ge=0, le=1 << 30)] = None,
     column: Annotated[int | None, Query(ge=0, le=1 << 30)] = None,
     steps: Annotated[int, Query(ge=1, le=6)] = 1,
+    early: bool = False,
 ) -> Response:
     """Where one value comes from, term by term, and whether the sum is the model's own value.
 
     Where an op reads one value alone, that value's arithmetic comes with it, up to ``steps`` in a row.
+    What nobody waits for yet is asked ``early``; the answer is ``null`` where there is other work.
     """
     if (row is None) != (column is None):
         raise PageError(422, "invalid", "`row` and `column` go together")
     looks = state_of(request).looks
     asked = {"node": node, "channel": channel, "row": row, "column": column, "steps": steps}
-    _, found = await looks.ask(looks.get(look).spec, "value", asked)
+    spec = looks.get(look).spec
+    if early:
+        return Response(await looks.ask_ahead(spec, "value", asked) or b"null", media_type=JSON)
+    _, found = await looks.ask(spec, "value", asked)
     return Response(found, media_type=JSON)
 
 

@@ -4,6 +4,7 @@ import { ApiError } from "./api.js";
 import { decodedPlace, sizeOf } from "./decode.js";
 
 const HELD_BYTES = 128 * 1024 * 1024;
+const VALUE_BYTES = 20000;
 const NUMBERS = { uint8: Uint8Array, float32: Float32Array, int32: Int32Array };
 
 /** @typedef {import("./types.js").LiveAnswers} LiveAnswers */
@@ -23,6 +24,8 @@ export class LiveSource {
     this.kept = new Map();
     /** @type {Promise<Map<string, import("./types.js").NumberArray>>|undefined} */
     this.sight = undefined;
+    /** What is being asked ahead. @type {{path: string, answer: Promise<any>}|null} */
+    this.early = null;
   }
 
   /** Reads manifest and index; to be awaited before anything else. */
@@ -75,9 +78,21 @@ export class LiveSource {
 
   /** The arithmetic of one value, and of the one it was read from, up to the sum of many. */
   value(node, channel, cell) {
-    const place = cell ? `&row=${cell.row}&column=${cell.column}` : "";
-    const path = `/value?node=${node}&channel=${channel}${place}&steps=6`;
-    return this.remembered(path, 20000, async () => (await this.fetched(path)).json());
+    const path = valuePath(node, channel, cell);
+    const { early } = this;
+    return this.remembered(path, VALUE_BYTES, async () =>
+      (early?.path === path ? await early.answer : null) ?? (await this.fetched(path)).json());
+  }
+
+  /** Asks ahead for a value that may be asked for next: one at a time, and only where nothing else is to be done. */
+  async foresee(node, channel, cell) {
+    const path = valuePath(node, channel, cell);
+    if (this.early || this.kept.has(path)) return;
+    const answer = this.api.json(`/api/looks/${this.look.id}${path}&early=true`).catch(() => null);
+    this.early = { path, answer };
+    const found = await answer;
+    this.early = null;
+    if (found) this.remembered(path, VALUE_BYTES, async () => found);
   }
 
   /** One channel as the network computed it. @returns {Promise<Float32Array>} row by row */
@@ -137,4 +152,9 @@ export class LiveSource {
     this.kept.delete(name);
     throw cause;
   }
+}
+
+function valuePath(node, channel, cell) {
+  const place = cell ? `&row=${cell.row}&column=${cell.column}` : "";
+  return `/value?node=${node}&channel=${channel}${place}&steps=6`;
 }

@@ -2,6 +2,9 @@
 
 import { ProofPanel } from "./proof.js";
 
+/** Milliseconds after which a pointer rests on a cell, and may be about to click. */
+const RESTS = 30;
+
 /** A click on a cell opens its arithmetic in place of the grid. */
 export function fitProof(context, viewer) {
   const { state, scene, source } = context;
@@ -42,6 +45,13 @@ export function fitProof(context, viewer) {
     panel.hide();
   };
   context.foresee = ({ row, column }) => void source.value(state.node.id, state.channel, { row, column }).catch(() => {});
+  let resting = 0;
+  state.addEventListener("point", () => {
+    clearTimeout(resting);
+    const { cell, node } = state;
+    if (!cell || !source.foresee || cell.channel !== state.channel || node.view !== "map") return;
+    resting = setTimeout(() => source.foresee(node.id, cell.channel, cell), RESTS);
+  });
   context.prove = (cell) => state.update({ proof: cell ? `${cell.row},${cell.column}` : "value" });
   context.keys.push({ keys: "Enter", press: null, text: "on a cell of the map: where its value comes from" },
     { keys: "x", press: "x", text: "close the arithmetic", run: () => state.update({ proof: null }) },

@@ -19,6 +19,8 @@ import { Trouble } from "./trouble.js";
  * @property {(id: number) => string} origin how near the op's maps are to the true values, in words
  * @property {(node: number, channel: number, cell: import("./types.js").CellAt|null) => Promise<import("./types.js").Answer>} value
  *   the arithmetic of one value, the channel's peak where no cell is named
+ * @property {(node: number, channel: number, cell: import("./types.js").CellAt) => Promise<void>} [foresee] told of a
+ *   value that may be asked for next
  * @property {(cause: any) => string} [refusal] what is said where data could not be read
  */
 
