@@ -153,7 +153,7 @@ def test_sizes_are_kept_where_nearly_all_agree_and_are_small():
     assert choose_size([(3024, 4032)] * 5, None)[0] == (224, 224)
     assert choose_size([(100, 300), (130, 90)], None)[0] == (64, 64)
     assert choose_size([(8, 8)], 16)[1] == (
-        "pictures of 8 x 8 are scaled to 16 x 16, what sticks out cut off evenly"
+        "pictures of 8 x 8 are scaled to 16 x 16"
     )
 
 

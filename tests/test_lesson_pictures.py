@@ -138,6 +138,29 @@ def test_an_animation_holds_every_frame_for_its_time(ending, frames, tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == [f"a.{ending}"]
 
 
+def test_many_strong_colours_keep_their_shades_in_a_gif_and_nothing_flickers(tmp_path):
+    red, blue = np.meshgrid(np.linspace(0, 255, 32), np.linspace(255, 0, 32))
+    frame = np.stack([red, np.abs(red - blue), blue], -1).astype(np.uint8).repeat(12, 0).repeat(12, 1)
+    frames = [frame.copy() for _ in range(3)]
+    for number, one in enumerate(frames):
+        one[-12:, -12 * (number + 1) :] = 255
+    path = save_animation(tmp_path / "a.gif", frames)
+    shown = []
+    with Image.open(path) as image:
+        for number in range(3):
+            image.seek(number)
+            shown.append(np.asarray(image.convert("RGB")))
+    assert np.array_equal(shown[0][:-12], shown[2][:-12])
+
+    def cells(pixels: np.ndarray) -> np.ndarray:
+        return pixels.astype(float).reshape(32, 12, 32, 12, 3).mean((1, 3))
+
+    assert np.abs(cells(shown[0]) - cells(frames[0])).mean() < 4
+    nearest = common_palette([frame])[:255].astype(float)
+    alone = nearest[((cells(frame)[..., None, :] - nearest) ** 2).sum(-1).argmin(-1)]
+    assert np.abs(cells(shown[0]) - cells(frame)).mean() < 0.7 * np.abs(alone - cells(frame)).mean()
+
+
 def test_a_film_holds_every_frame(frames, tmp_path):
     av = pytest.importorskip("av", reason="MP4 films need the package av")
     path = save_animation(tmp_path / "a.mp4", frames, per_second=4)

@@ -38,6 +38,8 @@ def choose_size(shapes: Sequence[tuple[int, int]], size: int | None) -> tuple[tu
     ((8, 8), '')
     >>> choose_size([(300, 451), (200, 180)], None)
     ((224, 224), 'pictures of 200 x 180 to 300 x 451 are scaled to 224 x 224, what sticks out cut off evenly')
+    >>> choose_size([(300, 300)], 32)
+    ((32, 32), 'pictures of 300 x 300 are scaled to 32 x 32')
     """
     every = Counter(shapes)
     usual, number = every.most_common(1)[0]
@@ -57,9 +59,10 @@ def choose_size(shapes: Sequence[tuple[int, int]], size: int | None) -> tuple[tu
     spread = f"{smallest[0]} x {smallest[1]}"
     if len(every) > 1:
         spread += f" to {largest[0]} x {largest[1]}"
-    return target, (
-        f"pictures of {spread} are scaled to {target[0]} x {target[1]}, what sticks out cut off evenly"
-    )
+    note = f"pictures of {spread} are scaled to {target[0]} x {target[1]}"
+    if any(high * target[1] != wide * target[0] for high, wide in every):
+        note += ", what sticks out cut off evenly"
+    return target, note
 
 
 def fit(pixels: NDArray[np.uint8], target: tuple[int, int]) -> NDArray[np.uint8]:

@@ -1,7 +1,7 @@
 """Frames as a GIF, an animated WebP or an MP4 film, written whole or not at all.
 
 A GIF has 256 colours: they are chosen once, from several frames, and every frame uses the same, so that
-nothing flickers.
+nothing flickers. Where none of them is near, neighbouring ones are mixed in a pattern that keeps its place.
 """
 
 from __future__ import annotations
@@ -29,8 +29,12 @@ ENDINGS = (".gif", ".webp", ".mp4")
 _HOLD = 6
 #: Bits of a colour's channels by which the nearest of the palette is looked up.
 _BITS = 6
+#: Levels by which a colour may miss its palette entry before two are mixed, and how far apart they may be.
+_ROUGH, _MIXED = 6, 28
 #: Palette entry of what a frame leaves as it was.
 _CLEAR = 255
+#: Thresholds from -1/2 to 1/2, evenly spread (Bayer, "An optimum method for two-level rendition", 1973).
+_BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]]) / 15 - 0.5
 
 
 def check_animation(path: str | os.PathLike[str]) -> str:
@@ -114,10 +118,11 @@ def _times(count: int, per_second: float) -> list[int]:
 def _gif(frames: Sequence[NDArray[np.uint8]], per_second: float) -> bytes:
     palette = common_palette(frames)
     table = _nearest(palette[:_CLEAR])
+    rough = _rough(palette, table)
     images = []
     before: NDArray[np.uint8] | None = None
     for frame in frames:
-        indices = _indices(frame, table)
+        indices = _indices(frame, table, rough)
         # What has not changed is left clear: long runs of one entry pack best.
         shown = indices if before is None else np.where(indices == before, np.uint8(_CLEAR), indices)
         before = indices
@@ -147,11 +152,12 @@ def common_palette(frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     side = int(np.ceil(np.sqrt(len(seen))))
     padded = np.concatenate([seen, np.repeat(seen[:1], side * side - len(seen), axis=0)])
     square = Image.fromarray(padded.reshape(side, side, 3))
-    own = np.array([PAPER, RAISED, INK, SOFT, LINE, STRONG_LINE, ACCENT, WASH, *TONES.values()], np.uint8)
+    greys = [(n, n, n) for n in range(0, 256, 17)]
+    own = [PAPER, RAISED, INK, SOFT, LINE, STRONG_LINE, ACCENT, WASH, *TONES.values(), *greys]
     chosen = square.quantize(_CLEAR - len(own), Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
     colors = np.array(chosen.getpalette("RGB"), np.uint8).reshape(-1, 3)
     palette = np.full((256, 3), 255, np.uint8)
-    colors = np.concatenate([own, colors])[:_CLEAR]
+    colors = np.concatenate([np.array(own, np.uint8), colors])[:_CLEAR]
     palette[: len(colors)] = colors
     return palette
 
@@ -181,11 +187,42 @@ def _nearest(palette: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return table
 
 
-def _indices(frame: NDArray[np.uint8], table: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    short = frame >> (8 - _BITS)
-    code = (short[..., 0].astype(np.uint32) << (2 * _BITS)) | (short[..., 1].astype(np.uint32) << _BITS)
-    code |= short[..., 2]
+def _rough(palette: NDArray[np.uint8], table: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which colours, by their first bits, the palette misses by more than ``_ROUGH`` levels."""
+    steps = 1 << _BITS
+    levels = np.rint(np.arange(steps) * (255 / (steps - 1))).astype(np.int16)
+    found = np.empty(steps**3, bool)
+    for number, red in enumerate(levels):
+        part = slice(number * steps**2, (number + 1) * steps**2)
+        near = palette[table[part]].astype(np.int16).reshape(steps, steps, 3)
+        off = np.maximum(abs(near[..., 1] - levels[:, None]), abs(near[..., 2] - levels[None, :]))
+        found[part] = (np.maximum(off, abs(near[..., 0] - red)) > _ROUGH).ravel()
+    return found
+
+
+def _indices(
+    frame: NDArray[np.uint8], table: NDArray[np.uint8], rough: NDArray[np.bool_] | None = None
+) -> NDArray[np.uint8]:
+    """Palette entries of a frame; even areas of a ``rough`` colour become a pattern of two near ones."""
+    code = _codes(frame)
     found: NDArray[np.uint8] = table[code]
+    if rough is None:
+        return found
+    mixed = rough[code]
+    # Letters stay sharp: only what is like its neighbours is mixed.
+    mixed[1:] &= code[1:] == code[:-1]
+    mixed[:, 1:] &= code[:, 1:] == code[:, :-1]
+    rows, columns = np.nonzero(mixed)
+    if len(rows):
+        shift = (_BAYER[rows % 4, columns % 4] * _MIXED).astype(np.int16)
+        moved = np.clip(frame[rows, columns] + shift[:, None], 0, 255).astype(np.uint8)
+        found[rows, columns] = table[_codes(moved)]
+    return found
+
+
+def _codes(colors: NDArray[np.uint8]) -> NDArray[Any]:
+    short = (colors >> (8 - _BITS)).astype(np.uint32)
+    found: NDArray[Any] = (short[..., 0] << (2 * _BITS)) | (short[..., 1] << _BITS) | short[..., 2]
     return found
 
 

@@ -6,6 +6,7 @@ Each says in one sentence what it cannot take; the error's ``control`` names it.
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Control:
+class Control(ABC):
     """What all controls have.
 
     Parameters
@@ -41,6 +42,7 @@ class Control:
     default: Any
     when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
+    @abstractmethod
     def check(self, value: Any) -> Any:
         """The value in its own type.
 
@@ -49,7 +51,6 @@ class Control:
         ControlError
             If it is not one this control can take.
         """
-        raise NotImplementedError
 
     def plain(self, value: Any) -> Any:
         """A checked value as plain JSON, such as ``check`` takes."""

@@ -66,5 +66,5 @@ export function counted(count, one, many = `${one}s`) {
 
 /** Words for an op's kind: batch_norm as "batch norm", conv2d as "conv". */
 export function kindText(kind) {
-  return kind.replace(/^(conv|max_pool|avg_pool|adaptive_avg_pool|adaptive_max_pool)\dd$/, "$1").replaceAll("_", " ");
+  return kind.replace(/^(conv|conv_transpose|max_pool|avg_pool|adaptive_avg_pool|adaptive_max_pool)\dd$/, "$1").replaceAll("_", " ");
 }

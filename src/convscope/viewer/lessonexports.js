@@ -2,12 +2,12 @@
 
 import { element } from "./dom.js";
 import { handOver } from "./exporting.js";
+import { lessonErrorText } from "./lessonerrors.js";
 import { said } from "./lessonwords.js";
-import { errorText } from "./trouble.js";
 
-const ITEMS = [["png", "savePicture"], ["gif", "saveAnimation"], ["webp", "saveFilm"], ["json", "saveNumbers"], ["csv", "saveTables"]];
+const ITEMS = [["png", "savePicture"], ["gif", "saveAnimation"], ["webp", "saveFilm"], ["mp4", "saveMovie"], ["json", "saveNumbers"], ["csv", "saveTables"]];
 /** These are of a lesson's steps. */
-const MOVING = ["gif", "webp"];
+const MOVING = ["gif", "webp", "mp4"];
 
 export class LessonExports {
   /**
@@ -48,7 +48,7 @@ export class LessonExports {
     try {
       this.told.textContent = await what();
     } catch (error) {
-      this.told.textContent = errorText(error);
+      this.told.textContent = lessonErrorText(error, this.language);
       this.told.className = "warning";
     }
   }

@@ -3,8 +3,8 @@
 import { choiceBar } from "./choice.js";
 import { element, fill } from "./dom.js";
 import { typedBox } from "./lessonbox.js";
+import { lessonErrorText } from "./lessonerrors.js";
 import { said } from "./lessonwords.js";
-import { errorText } from "./trouble.js";
 
 /** Numbers with so many steps between their ends have a slider. */
 const SLIDER_STEPS = 1000;
@@ -72,10 +72,17 @@ export class LessonForm {
     if (!field) return false;
     // What nobody sees cannot be put right.
     field.node.hidden = false;
-    fill(field.trouble, errorText(error));
+    fill(field.trouble, this.sentence(error));
     field.trouble.hidden = false;
     for (const input of field.node.querySelectorAll("input, select, textarea")) input.setAttribute("aria-invalid", "true");
     return true;
+  }
+
+  /** What went wrong, in the page's language, controls called as they are here. */
+  sentence(error) {
+    const language = this.context.language();
+    const names = Object.fromEntries(this.controls.map(({ name, label }) => [name, label[language].split("：")[0]]));
+    return lessonErrorText(error, language, names);
   }
 
   clear() {

@@ -4,7 +4,7 @@
 import { element, fill } from "./dom.js";
 import { plainNumber } from "./format.js";
 import { cellNumber, paintCells } from "./lessonpaint.js";
-import { said } from "./lessonwords.js";
+import { provedIn, said } from "./lessonwords.js";
 import { ProofPanel } from "./proof.js";
 
 /** Channels whose windows are drawn, and planes of input and result. */
@@ -54,7 +54,7 @@ export class LessonPlayer {
     this.proofTitle = element("summary");
     this.panel = new ProofPanel({
       value: (step) => context.proof(step), go: () => {}, found: () => {}, opened: () => {}, back: () => {}, close: () => (this.proof.open = false),
-      ground: context.ground, factor: () => 1, readers: () => [], whose: "torch",
+      ground: context.ground, factor: () => 1, readers: () => [], whose: "torch", say: (text, ...places) => provedIn(context.language(), text, ...places),
     });
     this.proof = element("details", { class: "stepproof", on: { toggle: () => this.prove() } }, this.proofTitle, this.panel.node);
     this.node = element("section", { class: "player", on: { keydown: (event) => this.key(event) } },
@@ -282,7 +282,7 @@ export class LessonPlayer {
   prove() {
     if (!this.proof.open || this.timer || !this.played) return;
     const { channel, row, column } = this.step;
-    this.panel.show({ id: this.index, name: "result" }, channel, { row, column });
+    this.panel.show({ id: this.index, name: said(this.context.language(), "result") }, channel, { row, column });
   }
 }
 

@@ -11,7 +11,6 @@ import { LessonForm } from "./lessonform.js";
 import { LessonPlayer } from "./lessonplayer.js";
 import { LessonStage } from "./lessonstage.js";
 import { rememberedLanguage, rememberLanguage, said } from "./lessonwords.js";
-import { errorText } from "./trouble.js";
 
 const LESSON_THEMES = ["auto", "light", "dark"];
 /** Milliseconds without a change after which a preview is followed by the whole. */
@@ -196,12 +195,17 @@ export class ConvscopeLessons extends HTMLElement {
 
   /** Another picture may be smaller than what the boxes were drawn on. */
   async fitBoxes() {
+    const changes = await this.boxesWithin();
+    if (Object.keys(changes).length) this.change(changes, true);
+  }
+
+  async boxesWithin() {
     try {
       const { height, width } = await this.photo(this.value("picture"));
-      const changes = this.boxes.fitted([height, width], (name) => this.value(name));
-      if (Object.keys(changes).length) this.change(changes, true);
+      return this.boxes.fitted([height, width], (name) => this.value(name));
     } catch {
       // What is wrong with the picture is said by the run itself.
+      return {};
     }
   }
 
@@ -214,7 +218,7 @@ export class ConvscopeLessons extends HTMLElement {
     try {
       return await this.session.upload(file);
     } catch (error) {
-      this.complain({ ...error, message: error.message, hint: error.hint, control: "picture" });
+      this.complain(Object.assign(error, { control: "picture" }), false);
       throw error;
     }
   }
@@ -297,9 +301,12 @@ export class ConvscopeLessons extends HTMLElement {
         if (lesson !== this.lesson) continue;
         this.whole = found.preview ? "" : JSON.stringify([lesson.name, values]);
         this.show(found);
+        if (this.fell) this.complain(this.fell, true);
+        this.fell = null;
       } catch (error) {
         this.whole = "";
-        if (lesson === this.lesson) this.complain(error);
+        if (lesson !== this.lesson) continue;
+        if (this.answer?.lesson === lesson.name || !(await this.fallBack(error))) this.complain(error, false);
       }
     }
     clearTimeout(late);
@@ -312,12 +319,32 @@ export class ConvscopeLessons extends HTMLElement {
     return !this.running && !this.wanted && !this.resting && !this.boxes?.busy;
   }
 
-  complain(error) {
+  /**
+   * Where an address asks for what cannot be and nothing of the lesson is shown yet: without what is wrong. That
+   * is said beside the control all the same.
+   */
+  async fallBack(error) {
+    const { values } = this.wish;
+    const control = this.control(error.control);
+    if (!control) return false;
+    const asked = JSON.stringify(values);
+    if (control.name in values) delete values[control.name];
+    else if (control.kind === "box") Object.assign(values, await this.boxesWithin());
+    if (JSON.stringify(values) === asked) this.wish.values = {};
+    if (JSON.stringify(this.wish.values) === asked) return false;
+    this.fell ??= error;
+    this.form.fill();
+    this.wanted ??= { preview: false };
+    return true;
+  }
+
+  /** @param {any} error @param {boolean} current whether what is shown is what the controls stand on all the same */
+  complain(error, current) {
     const beside = this.form.complain(error);
     this.trouble.hidden = beside;
-    if (!beside) fill(this.trouble, errorText(error));
-    this.frame.classList.add("stale");
-    this.dataset.failed = "true";
+    if (!beside) fill(this.trouble, this.form.sentence(error));
+    this.frame.classList.toggle("stale", !current);
+    if (!current) this.dataset.failed = "true";
   }
 
   show(answer) {

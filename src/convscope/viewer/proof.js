@@ -3,7 +3,7 @@
 
 import { cssColor } from "./colors.js";
 import { element, fill } from "./dom.js";
-import { counted, grouped, kindText, plainNumber, signedNumber } from "./format.js";
+import { grouped, kindText, plainNumber, signedNumber } from "./format.js";
 import { errorText } from "./trouble.js";
 
 const TERMS_SHOWN = 12;
@@ -19,6 +19,10 @@ const LATE = 150;
  * @typedef {Object} Arithmetic what the server's `value` answers; `terms` by column or one by one, `upstream` the next step
  */
 
+/** @typedef {(text: string, ...places: any[]) => string} Say a phrase with what stands in its `{}` */
+/** @type {Say} */
+const said = (text, ...places) => text.replace(/\{\}/g, () => String(places.shift()));
+
 /** Works for anything that can answer `value(node, channel, cell)` as the live server does. */
 export class ProofPanel {
   /**
@@ -33,12 +37,14 @@ export class ProofPanel {
    * @param {(cell: ProofCell) => number} options.factor what the cell's value was multiplied by, 1 where it is as it was
    * @param {(node: number) => import("./types.js").SceneNode[]} options.readers ops of the same size that read this cell on
    * @param {string} [options.whose] value the sum is held against; "model" if not told
+   * @param {Say} [options.say] the same in another language
    */
   constructor(options) {
     this.options = options;
+    this.say = options.say ?? said;
     this.title = element("h3", { tabindex: -1 });
     this.body = element("div", { class: "steps" });
-    this.node = element("section", { class: "proof", "aria-label": "the arithmetic of a cell", hidden: true },
+    this.node = element("section", { class: "proof", "aria-label": this.say("the arithmetic of a cell"), hidden: true },
       element("header", {}, this.title,
         element("button", { type: "button", class: "quiet", title: "the way back (Backspace)", data: { key: "back" }, on: { click: options.back } }, "‹ Back"),
         element("button", { type: "button", class: "quiet", title: "to the channels (x)", data: { key: "close-proof" }, on: { click: options.close } }, "Close")),
@@ -61,12 +67,12 @@ export class ProofPanel {
     const turn = (this.turn += 1);
     this.node.dataset.ready = "";
     const draw = (...parts) => {
-      fill(this.title, element("b", {}, `${node.name}`), ` channel ${grouped(channel)}`, cell ? `, row ${cell.row}, column ${cell.column}` : "");
+      fill(this.title, element("b", {}, `${node.name}`), " ", this.say("channel {}", grouped(channel)), cell ? this.say(", row {}, column {}", cell.row, cell.column) : "");
       fill(this.body, ...parts);
       this.node.hidden = false;
       this.options.opened();
     };
-    const late = setTimeout(() => turn === this.turn && draw(element("p", { class: "dim" }, "Asking …")), LATE);
+    const late = setTimeout(() => turn === this.turn && draw(element("p", { class: "dim" }, this.say("Asking …"))), LATE);
     try {
       const { chain, trouble, at } = await this.chainOf({ node: node.id, channel, cell });
       if (turn !== this.turn) return;
@@ -112,7 +118,7 @@ export class ProofPanel {
     /** @type {HTMLElement[]} */
     const body = [this.verdict(switchedBy(found, this.options.factor(found.cell)))];
     const named = Object.entries(found.quantities ?? {});
-    body.push(element("p", { class: "formula" }, element("span", { class: "kind" }, kindText(found.kind)), " ", found.formula));
+    body.push(element("p", { class: "formula" }, element("span", { class: "kind" }, this.say(kindText(found.kind))), " ", this.say(found.formula)));
     if (named.length) body.push(element("dl", { class: "quantities" }, ...named.map(([name, value]) => element("div", {}, element("dt", {}, name), element("dd", {}, plainNumber(value, 6))))));
     for (const note of found.notes ?? []) body.push(element("p", { class: "dim" }, note));
     // One value read by a formula has no parts worth a table.
@@ -123,13 +129,14 @@ export class ProofPanel {
   /** The sum, the model's own value, and whether they are the same. */
   verdict({ value, total, agrees, tolerance, factor }) {
     const difference = value === null || total === null ? null : Math.abs(value - total * (factor ?? 1));
-    const allowed = tolerance ? `rounding allows ${plainNumber(tolerance, 2)}` : "copied, so no rounding is allowed";
-    const why = difference === null ? "not finite" : `off by ${difference ? plainNumber(difference, 2) : "nothing"}, ${allowed}`;
+    const { say } = this;
+    const allowed = tolerance ? say("rounding allows {}", plainNumber(tolerance, 2)) : say("copied, so no rounding is allowed");
+    const why = difference === null ? say("not finite") : say("off by {}, {}", difference ? plainNumber(difference, 2) : say("nothing"), allowed);
     return element("p", { class: `verdict ${agrees ? "agrees" : "differs"}`, data: { agrees: String(agrees), total: String(total), value: String(value) } },
-      element("span", {}, element("span", { class: "dim" }, "sum "), element("b", {}, exact(total))),
+      element("span", {}, element("span", { class: "dim" }, say("sum"), " "), element("b", {}, exact(total))),
       factor === undefined ? null : element("span", { class: "factor" }, `× ${plainNumber(factor)}, ${factor ? "scaled" : "switched off"} here, = `, element("b", {}, exact(total * factor))),
-      element("span", {}, element("span", { class: "dim" }, `${this.options.whose ?? "model"} `), element("b", {}, exact(value))),
-      element("span", { class: "tick", role: "img", "aria-label": agrees ? "they agree" : "they differ" }, agrees ? "✓" : "✗"),
+      element("span", {}, element("span", { class: "dim" }, `${say(this.options.whose ?? "model")} `), element("b", {}, exact(value))),
+      element("span", { class: "tick", role: "img", "aria-label": say(agrees ? "they agree" : "they differ") }, agrees ? "✓" : "✗"),
       element("span", { class: "dim why" }, why));
   }
 
@@ -148,9 +155,9 @@ export class ProofPanel {
       const count = left.length + (found.rest?.count ?? 0);
       if (!count) return null;
       const label = left.length
-        ? element("button", { type: "button", class: "link", on: { click: more } }, `${counted(count, "further term")}`)
-        : `${counted(count, "further term")}`;
-      return element("div", { class: "term rest", role: "listitem" }, element("span", {}, label), this.bar(sum, largest), element("span", { class: "value" }, sum === null ? "" : signedNumber(sum, 5)), element("span", { class: "dim" }, sum === null ? "none is larger" : "together"));
+        ? element("button", { type: "button", class: "link", on: { click: more } }, this.further(count))
+        : this.further(count);
+      return element("div", { class: "term rest", role: "listitem" }, element("span", {}, label), this.bar(sum, largest), element("span", { class: "value" }, sum === null ? "" : signedNumber(sum, 5)), element("span", { class: "dim" }, this.say(sum === null ? "none is larger" : "together")));
     };
     const more = () => {
       const count = Math.min(found.terms.length, rows.querySelectorAll(".term:not(.rest)").length - bias.length + TERMS_MORE);
@@ -160,8 +167,12 @@ export class ProofPanel {
     return rows;
   }
 
+  further(count) {
+    return this.say(count === 1 ? "{} further term" : "{} further terms", grouped(count));
+  }
+
   term(term, largest, patch, found) {
-    const label = term.cell ? this.cellLink(term.cell, term.label, found) : element("span", {}, term.label);
+    const label = term.cell ? this.cellLink(term.cell, term.label, found) : element("span", {}, this.say(term.label));
     const factors = patch ? this.patch(patch, found)
       : term.weight !== null && term.weight !== undefined ? element("span", { class: "factors dim" }, `${plainNumber(term.input, 5)} × ${plainNumber(term.weight, 5)}`) : element("span", {});
     return element("div", { class: `term${patch && patch.products.length > 1 ? " drawn" : ""}`, role: "listitem", data: { term: term.label, value: String(term.value) } },
@@ -180,8 +191,8 @@ export class ProofPanel {
   patch({ channel, input, kernel, products }, found) {
     if (input.length === 1 && input[0].length === 1) return element("span", { class: "factors dim" }, `${plainNumber(input[0][0], 5)} × ${plainNumber(kernel[0][0], 5)}`);
     const names = ["patch", "kernel", "product"];
-    const figures = [input, kernel, products].map((matrix, place) => this.picture(matrix, `${names[place]} of channel ${channel}`));
-    const summary = element("summary", { title: "patch × kernel = products; open for the numbers" }, figures[0], "×", figures[1], "=", figures[2]);
+    const figures = [input, kernel, products].map((matrix, place) => this.picture(matrix, this.say("{} of channel {}", this.say(names[place]), channel)));
+    const summary = element("summary", { title: this.say("patch × kernel = products; open for the numbers") }, figures[0], "×", figures[1], "=", figures[2]);
     const details = element("details", { class: "patch" }, summary);
     details.addEventListener("toggle", () => {
       if (!details.open || details.childElementCount > 1) return;
@@ -204,14 +215,14 @@ export class ProofPanel {
     const rows = matrix.map((line, row) => element("tr", {}, name === "patch" && places?.[0] ? element("th", { scope: "row" }, places[0][row]) : null,
       ...line.map((value) => element("td", {}, plainNumber(value, 4)))));
     const head = name === "patch" && places?.[1] ? [element("tr", {}, element("td", {}), ...places[1].map((column) => element("th", { scope: "col" }, column)))] : [];
-    return element("table", {}, element("caption", {}, name), ...head, ...rows);
+    return element("table", {}, element("caption", {}, this.say(name)), ...head, ...rows);
   }
 
   cellLink(cell, label, found) {
     const text = label && (label.startsWith("channel") || label.startsWith("input") || label.startsWith("at ") || label === cell.name) ? label : label ?? `${cell.name} channel ${grouped(cell.channel)}`;
     const place = cell.row === null ? "" : `row ${cell.row}, column ${cell.column}`;
     const several = found?.patches?.length ? "; the cell of its largest product" : "";
-    if (cell.node === null) return element("span", {}, text);
+    if (cell.node === null) return element("span", {}, this.say(text));
     return element("button", { type: "button", class: "link", title: `to ${cell.name}, channel ${cell.channel}${place ? `, ${place}` : ""}${several}`, on: { click: () => this.options.go(cell) } }, text);
   }
 
