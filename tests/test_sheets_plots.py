@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from convscope.errors import MissingExtraError, UsageError
-from convscope.exhibits.plots import bar_plot, line_plot, save_plot
+from convscope.exhibits.plots import line_plot, save_plot
 
 pytest.importorskip("matplotlib", reason="the extra `plots` is not installed")
 
@@ -25,16 +25,15 @@ def test_the_line_holds_every_value_and_marks_the_largest() -> None:
     ]
 
 
-def test_bars_are_the_largest_values_in_falling_order() -> None:
-    axes = bar_plot([0.1, np.nan, 0.5, 0.4], labels=["a", "b", "c$", "d_{2}"], top=3).axes[0]
-    assert [bar.get_width() for bar in axes.patches] == [0.5, 0.4, 0.1]
-    assert [text.get_text() for text in axes.get_yticklabels()] == ["c\\$", "d_{2}", "a"]
+def test_the_largest_are_named_in_falling_order_as_they_are_written() -> None:
+    axes = line_plot([0.1, np.nan, 0.5, 0.4], labels=["a", "b", "c$", "d_{2}"], top=3).axes[0]
+    assert axes.texts[0].get_text().split() == ["2", "c\\$", "0.5", "3", "d_{2}", "0.4", "0", "a", "0.1"]
 
 
 @pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
 def test_plots_are_written_whole(tmp_path: Path, ending: str) -> None:
     path = save_plot(
-        tmp_path / f"answer.{ending}", bar_plot([0.2, 0.8], labels=["$x$", "a $ b <c>"], title="$")
+        tmp_path / f"answer.{ending}", line_plot([0.2, 0.8], labels=["$x$", "a $ b <c>"], title="$")
     )
     assert path.read_bytes()[:4] == {"png": b"\x89PNG", "svg": b"<?xm", "pdf": b"%PDF"}[ending]
     if ending == "svg":
@@ -42,7 +41,7 @@ def test_plots_are_written_whole(tmp_path: Path, ending: str) -> None:
 
 
 def test_values_without_anything_finite_are_drawn_as_nothing(tmp_path: Path) -> None:
-    for figure in (line_plot([np.nan, np.inf]), bar_plot([np.nan])):
+    for figure in (line_plot([np.nan, np.inf]), line_plot([np.nan])):
         assert save_plot(tmp_path / "none.png", figure).stat().st_size > 0
 
 
@@ -50,9 +49,9 @@ def test_wrong_arguments_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"vector of at least one value; got shape \(1, 2\)"):
         line_plot([[1.0, 2.0]])
     with pytest.raises(UsageError, match="must name all 2 values; got 1"):
-        bar_plot([1.0, 2.0], labels=["a"])
+        line_plot([1.0, 2.0], labels=["a"])
     with pytest.raises(UsageError, match=r"\.png, \.svg or \.pdf; got 'a\.exe'"):
-        save_plot(tmp_path / "a.exe", bar_plot([1.0]))
+        save_plot(tmp_path / "a.exe", line_plot([1.0]))
 
 
 def test_without_matplotlib_the_install_line_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +64,7 @@ def test_without_matplotlib_the_install_line_is_given(monkeypatch: pytest.Monkey
 
 def test_pyplot_stays_unloaded(tmp_path: Path) -> None:
     code = (
-        "import sys; from convscope.exhibits.plots import *; save_plot(sys.argv[1], bar_plot([1.0]));"
+        "import sys; from convscope.exhibits.plots import *; save_plot(sys.argv[1], line_plot([1.0]));"
         "print('matplotlib.pyplot' in sys.modules)"
     )
     run = subprocess.run(

@@ -24,7 +24,6 @@ WEBP = Format("WEBP", "PIL.WebPImagePlugin")
 TIFF = Format("TIFF", "PIL.TiffImagePlugin")
 BMP = Format("BMP", "PIL.BmpImagePlugin")
 
-FORMATS = (BMP, GIF, JPEG, PNG, TIFF, WEBP)
 READABLE = "JPEG, PNG, WebP, GIF, TIFF and BMP"
 
 _STARTS: tuple[tuple[bytes, Format], ...] = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pickletools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from hashlib import md5
 from typing import TYPE_CHECKING
 
@@ -40,28 +40,20 @@ def checksums() -> dict[str, str]:
     return {name: str(digest) for name, digest in (*CIFAR10.train_list, *CIFAR10.test_list)}
 
 
-def read_release(
-    files: Iterable[tuple[str, bytes]],
-    name: str,
-    settings: Settings,
-    *,
-    known: Mapping[str, str] | None = None,
-) -> Dataset:
+def read_release(files: Iterable[tuple[str, bytes]], name: str, settings: Settings) -> Dataset:
     """The release from its files, in the order of the release, with its own split.
 
     Parameters
     ----------
     files
         Names and contents; only one is held in memory at a time.
-    known
-        MD5 by file name; by default the release's.
 
     Raises
     ------
     DatasetError
         ``checksum`` for a file that is not the release's, ``missing`` if one is not there.
     """
-    known = checksums() if known is None else known
+    known = checksums()
     classes = choose_classes(settings.classes, CLASSES, "cifar10")
     target, note = choose_size([_SHAPE[1:]], settings.size)
     fillers = {part: _Filler(part, target) for part in (TRAIN_FILES, TEST_FILES)}

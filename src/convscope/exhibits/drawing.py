@@ -106,14 +106,7 @@ class Sheet:
             place[...] = np.rint(ground)
         return columns
 
-    def lines(
-        self,
-        points: Sequence[tuple[float, float]],
-        colour: Colour,
-        width: float = 2.0,
-        *,
-        closed: bool = False,
-    ) -> None:
+    def lines(self, points: Sequence[tuple[float, float]], colour: Colour, width: float = 2.0) -> None:
         """Draw smooth lines through points (row, column)."""
         if len(points) < 2:
             return
@@ -127,7 +120,7 @@ class Sheet:
         fine = 4
         mask = Image.new("L", ((right - left) * fine, (bottom - top) * fine))
         path = [((c - left) * fine, (r - top) * fine) for r, c in points]
-        ImageDraw.Draw(mask).line(path + path[:1] * closed, 255, round(width * fine), "curve")
+        ImageDraw.Draw(mask).line(path, 255, round(width * fine), "curve")
         small = np.asarray(mask.reduce(fine), np.float32)[..., None] / 255
         place = self.pixels[top:bottom, left:right]
         ground = place.astype(np.float32)

@@ -14,6 +14,8 @@ from convscope.exhibits.frame import GAP, LABEL, Legend, corner, framed, legend,
 KERNELS = 8
 #: Widest matrix of 1 x 1 kernels that is drawn with all its columns.
 MATRIX = 256
+#: Kernels are enlarged by a whole factor up to this many pixels.
+_SIDE = 56
 
 
 def filters_sheet(
@@ -24,7 +26,6 @@ def filters_sheet(
     grey: bool = False,
     limit: int | None = 64,
     note: str = "",
-    size: int = 56,
 ) -> Image.Image:
     """Sheet of a convolution's filters.
 
@@ -45,8 +46,6 @@ def filters_sheet(
         largest; for any number of input channels.
     limit
         Most filters shown, in order; ``None`` shows all.
-    size
-        Kernels are enlarged by a whole factor up to this many pixels.
 
     Returns
     -------
@@ -78,13 +77,11 @@ def filters_sheet(
     count = f"{len(shown)} of {filters} filters" if len(shown) < filters else f"{filters} filters"
     facts = [count, f"{rows} x {columns}", f"reading {inputs} channel{'s' if inputs > 1 else ''}"]
     if grey:
-        return _tiles(
-            shown[:, 0], title, [*facts, "the first channel", note], _range(together, grey=True), size
-        )
+        return _tiles(shown[:, 0], title, [*facts, "the first channel", note], _range(together, grey=True))
     if inputs == 3:
-        return _colour(shown, title, [*facts, "as red, green, blue", note], together, size)
+        return _colour(shown, title, [*facts, "as red, green, blue", note], together)
     if inputs == 1:
-        return _tiles(shown[:, 0], title, [*facts, note], _range(together), size)
+        return _tiles(shown[:, 0], title, [*facts, note], _range(together))
     if rows == columns == 1:
         return _matrix(shown[:, :, 0, 0], title, [*facts, note], _range(together))
     return _strips(shown, title, [*facts, note], _range(together))
@@ -110,10 +107,10 @@ def _explained(found: raster.Limits) -> Legend:
     return Legend(said.low, said.high, said.zero, lines)
 
 
-def _tiles(kernels: NDArray[np.floating], title: str, facts: list[str], scope: str, size: int) -> Image.Image:
+def _tiles(kernels: NDArray[np.floating], title: str, facts: list[str], scope: str) -> Image.Image:
     found = _signed(kernels, scope)
     cells = raster.to_bytes(kernels, found, levels=raster.SHEET_LEVELS)
-    factor = max(1, size // max(kernels.shape[1:]))
+    factor = max(1, _SIDE // max(kernels.shape[1:]))
     grid = _grid(len(cells), kernels.shape[1] * factor, kernels.shape[2] * factor)
     body = raster.tile(cells, grid, factor=factor, fill=raster.PAPER)
     if kernels[0].size > 1:
@@ -128,14 +125,12 @@ def _grid(count: int, height: int, width: int, columns: int | None = None) -> ra
     return raster.Grid(*raster.grid_shape(count, columns=columns), height, width, GAP, head)
 
 
-def _colour(
-    kernels: NDArray[np.floating], title: str, facts: list[str], together: bool, size: int
-) -> Image.Image:
+def _colour(kernels: NDArray[np.floating], title: str, facts: list[str], together: bool) -> Image.Image:
     scaled = raster.rescale(kernels, together=together).transpose(0, 2, 3, 1)
     broken = ~np.isfinite(scaled)
     pixels = np.rint(np.where(broken, 0, scaled) * 255).astype(np.uint8)
     pixels[broken.any(axis=-1)] = raster.NOT_FINITE_COLOUR
-    factor = max(1, size // max(pixels.shape[1:3]))
+    factor = max(1, _SIDE // max(pixels.shape[1:3]))
     grid = _grid(len(pixels), pixels.shape[1] * factor, pixels.shape[2] * factor)
     found = raster.limits(kernels, "minmax" if together else "minmax-channel")
     ends = f"{raster.number(found.low[0])} is 0 and {raster.number(found.high[0])} is 255"

@@ -34,9 +34,8 @@ def line_plot(
     labels: Sequence[str] = (),
     top: int = 5,
     note: str = "",
-    quantity: str = "logit",
 ) -> Figure:
-    """Every value of a vector as a line, such as the 1000 outputs of a classifier.
+    """Class scores as a line, such as the 1000 of a classifier for ImageNet.
 
     Parameters
     ----------
@@ -44,8 +43,6 @@ def line_plot(
         Array of shape ``(values,)``; gaps show where one is not finite.
     labels
         Names of the values, or nothing; the ``top`` largest are named in the plot.
-    quantity
-        What the values are, with their unit if any: the vertical axis's name.
     note
         Stands under the title ("random weights").
 
@@ -80,43 +77,11 @@ def line_plot(
         axes.text(1.01, 1.0, "\n".join(lines), transform=axes.transAxes, va="top", fontsize=9, color=_INK)
     axes.set_xlim(-0.5, len(array) - 0.5)
     axes.set_xlabel("index")
-    axes.set_ylabel(_plain(quantity))
+    axes.set_ylabel("logit")
     return figure
 
 
-def bar_plot(
-    values: ArrayLike,
-    *,
-    labels: Sequence[str] = (),
-    title: str = "",
-    top: int = 5,
-    note: str = "",
-    quantity: str = "probability",
-) -> Figure:
-    """The largest values as horizontal bars, largest first, such as a classifier's top answers.
-
-    Parameters, returns and errors as in ``line_plot``; values that are not finite are left out.
-
-    Examples
-    --------
-    >>> figure = bar_plot([0.1, 0.7, 0.2], labels=["cat", "dog", "car"], top=2)
-    >>> [text.get_text() for text in figure.axes[0].get_yticklabels()]
-    ['dog', 'car']
-    """
-    array = _vector(values, labels)
-    order = _largest(array, top)
-    figure, axes = _figure((6.4, 1.1 + 0.38 * max(1, len(order))), title, note)
-    bars = axes.barh(np.arange(len(order)), array[order], color=_LINE, height=0.66)
-    axes.bar_label(bars, [f"{array[index]:.3g}" for index in order], padding=4, fontsize=9, color=_INK)
-    names = [_plain(labels[index]) if labels else str(index) for index in order]
-    axes.set_yticks(np.arange(len(order)), names)
-    axes.invert_yaxis()
-    axes.margins(x=0.14)
-    axes.set_xlabel(_plain(quantity))
-    return figure
-
-
-def save_plot(path: str | os.PathLike[str], figure: Figure, *, dots_per_inch: int = 130) -> Path:
+def save_plot(path: str | os.PathLike[str], figure: Figure) -> Path:
     """Write a figure as PNG, SVG or PDF (by the name's ending), whole or not at all.
 
     Raises
@@ -130,7 +95,7 @@ def save_plot(path: str | os.PathLike[str], figure: Figure, *, dots_per_inch: in
     if ending not in ("png", "svg", "pdf"):
         raise UsageError(f"a plot is written as .png, .svg or .pdf; got {Path(path).name!r}")
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=ending, dpi=dots_per_inch)
+    figure.savefig(buffer, format=ending, dpi=130)
     return atomic_write(path, buffer.getvalue())
 
 

@@ -112,9 +112,7 @@ def maps_sheet(
     return framed(body, title, facts, legend(found, "channel", None if single else "map"), found.colours)
 
 
-def vector_picture(
-    values: ArrayLike, *, title: str = "", note: str = "", cell: int = 16, columns: int | None = None
-) -> Image.Image:
+def vector_picture(values: ArrayLike, *, title: str = "", note: str = "", cell: int = 16) -> Image.Image:
     """A vector as a picture: one square a value, row by row, 512 values as 32 rows of 16.
 
     Parameters
@@ -123,8 +121,6 @@ def vector_picture(
         Array of shape ``(values,)``; all are drawn in one range.
     cell
         Side of a square in pixels.
-    columns
-        Values a row; chosen from their number otherwise.
 
     Returns
     -------
@@ -144,7 +140,7 @@ def vector_picture(
     if array.ndim != 1 or not array.size:
         raise UsageError(f"`values` must be a vector of at least one value; got shape {array.shape}")
     found = raster.limits(array[:, None], "layer")
-    shape = raster.grid_shape(array.size, columns=columns)
+    shape = raster.grid_shape(array.size)
     grid = raster.Grid(*shape, cell, cell, 1)
     cells = raster.to_bytes(array[:, None, None], found, levels=raster.SHEET_LEVELS)
     squares = raster.tile(cells, grid, factor=cell, fill=raster.PAPER)

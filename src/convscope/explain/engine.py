@@ -56,7 +56,6 @@ class Engine:
         if torch.is_grad_enabled():  # gradients are asked of values, not of parameters
             self._parameters = {name: tensor.detach() for name, tensor in self._parameters.items()}
         self._parameter_ids = {id(tensor) for tensor in self._parameters.values()}
-        self._written: set[str] = set()
         self._detached = False
 
     def run(self) -> None:

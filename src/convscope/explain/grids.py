@@ -44,12 +44,12 @@ class Grids:
             self.size = (image.shape[image.spatial[0]], image.shape[image.spatial[1]])
         self._known: dict[tuple[int, int], tuple[Centers, Centers] | None] = {}
 
-    def centers(self, index: int, output: int = 0) -> tuple[Centers, Centers] | None:
+    def centers(self, index: int) -> tuple[Centers, Centers] | None:
         """Middles of the rows and of the columns of an op's output; pixel 0 has its middle at 0.5.
 
         ``None`` where the output is not a map of the picture.
         """
-        waiting = [(index, output)]
+        waiting = [(index, 0)]
         while waiting:
             place = waiting[-1]
             sources = [] if place in self._known else self._sources(*place)
@@ -60,7 +60,7 @@ class Grids:
             if place not in self._known:
                 self._known[place] = self._centers(*place, sources)
             waiting.pop()
-        return self._known[index, output]
+        return self._known[index, 0]
 
     def _sources(self, index: int, output: int) -> list[tuple[tuple[int, int], tuple[Along, Along]]]:
         op = self._ops[index]

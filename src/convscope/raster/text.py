@@ -174,9 +174,7 @@ def number(value: float) -> str:
 
 
 @lru_cache(maxsize=256)
-def colour_bar(
-    low: str, high: str, *, zero: str, width: int = 160, height: int = 10, size: int = 11
-) -> NDArray[np.uint8]:
+def colour_bar(low: str, high: str, *, zero: str, width: int = 160) -> NDArray[np.uint8]:
     """A bar of all colours with words under its ends, and where zero is.
 
     Parameters
@@ -186,8 +184,8 @@ def colour_bar(
     zero
         ``"middle"`` draws a tick and "0" there; ``"start"`` says that ``low`` is zero; ``"none"``: zero
         has no place.
-    width, height
-        Size of the bar in pixels, without its words.
+    width
+        Columns of the bar, without its words.
 
     Returns
     -------
@@ -199,6 +197,7 @@ def colour_bar(
     >>> int(colour_bar("-2", "+2", zero="middle").max()) <= 255
     True
     """
+    height, size = 10, 11
     half = SHEET_LEVELS // 2
     colours = np.rint(np.linspace(ZERO - half, ZERO + half, width)).astype(np.uint8)
     left_word, right_word, middle = words(low, size), words(high, size), words("0", size)

@@ -78,7 +78,7 @@ def make_scene(trace: Trace, *, top: int = 5, budget: float = BUDGET, proofs: bo
     return _compose(trace, top, budget, _Effort(proofs=proofs))
 
 
-def first_sight(trace: Trace, kernels: Kernels, *, top: int = 5) -> Scene:
+def first_sight(trace: Trace, kernels: Kernels) -> Scene:
     """What is seen first of a trace, in a fraction of the time: everything but maps and proofs.
 
     Of a layer's ``statistics`` mean and deviation are ``None``, and ``stats/ID`` has NaN where it would
@@ -90,7 +90,7 @@ def first_sight(trace: Trace, kernels: Kernels, *, top: int = 5) -> Scene:
     kernels
         What is kept of the model's filters from one scene to the next; empty at first.
     """
-    return _compose(trace, top, math.inf, _Effort(proofs=False, maps=False, kernels=kernels))
+    return _compose(trace, 5, math.inf, _Effort(proofs=False, maps=False, kernels=kernels))
 
 
 def scene_in_steps(trace: Trace, kernels: Kernels, told: Told, *, budget: float = BUDGET) -> Scene:

@@ -36,9 +36,9 @@ def _unflat(place: int, shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(reversed(index))
 
 
-def _copied(reader: Reader, operand: Operand, index: tuple[int, ...], words: str = "") -> Draft:
+def _copied(reader: Reader, operand: Operand, index: tuple[int, ...]) -> Draft:
     value, cell = reader.at(operand, index)
-    formula = words or f"copied from {cell or reader.name(operand)}"
+    formula = f"copied from {cell or reader.name(operand)}"
     tolerance = 0.0
     if reader.kind in CASTS:
         given = str(reader.tensor(operand).dtype).removeprefix("torch.")
