@@ -41,7 +41,7 @@ const SENTENCES = [
   [/^`(.+?)` of a transposed convolution must be a whole number, not `same`$/, "转置卷积的“$1”应为整数，不能是 same"],
   [/^`(.+?)` of a transposed convolution must be `zeros`; got (.+)$/, "转置卷积的“$1”应为 zeros；得到 $2"],
   [/^`(.+?)` of a transposed convolution must be equal on both sides; got (.+)$/, "转置卷积的“$1”两侧应相等；得到 $2"],
-  [/^`(.+?)` must be for (?:(.+) of )?the image's (.+?) channels?(?: and its maps a multiple of (.+) groups)?; its shape is (.+)$/, "“$1”应对应图像的 $3 个通道；它的形状是 $5"],
+  [/^`(.+?)` must be for (?:(.+) of )?the image's (.+?) channel\w?(?: and its maps a multiple of (.+) groups)?; its shape is (.+)$/, "“$1”应对应图像的 $3 个通道；它的形状是 $5"],
   [/^`(.+?)` cuts off the whole result of (.+) x (.+); got (.+)$/, "“$1”把 $2 × $3 的结果全部裁掉了；得到 $4"],
   [/^`(.+?)` must be one number, or one for each of (.+) feature maps; got shape (.+)$/, "“$1”应为一个数，或 $2 张特征图各一个数；得到的形状是 $3"],
   [/^`(.+?)` padding can add at most (.+) (?:rows|columns) to an image of (.+); got (.+)$/, "“$1”方式对长为 $3 的图像最多填充 $2；得到 $4"],

@@ -137,7 +137,7 @@ export class ConvscopeLessons extends HTMLElement {
     this.trouble = element("p", { class: "warning", role: "alert", hidden: true });
     this.busy = element("span", { class: "dim busyword", "aria-hidden": "true" });
     this.player.node.hidden = true;
-    const reset = element("button", { type: "button", class: "quiet", on: { click: () => this.go({ values: {}, step: 0 }) } }, said(language, "reset"));
+    const reset = element("button", { type: "button", class: "quiet", on: { click: () => this.reset() } }, said(language, "reset"));
     fill(this.frame,
       element("header", { class: "bar" }, host.tabs(language), element("h1", {}, element("span", { class: "unseen" }, said(language, "lessons"))), this.busy, languages.node, this.exports.node, this.themeButton),
       element("nav", { class: "lessonlist", "aria-label": said(language, "lessons") }, element("ol", {}, ...this.lessons.map(link))),
@@ -148,6 +148,12 @@ export class ConvscopeLessons extends HTMLElement {
       element("aside", { class: "lessoncontrols", "aria-label": said(language, "controls") }, element("header", {}, element("h3", {}, said(language, "controls")), reset), this.form.node));
     this.root.querySelector(".lesson").scrollTop = scrolled;
     if (focus) /** @type {HTMLElement|null} */ (this.root.querySelector(focus))?.focus({ preventScroll: true });
+  }
+
+  reset() {
+    this.form.clear();
+    this.trouble.hidden = true;
+    this.go({ values: {}, step: 0 });
   }
 
   addressOf(lesson) {
