@@ -50,7 +50,7 @@ RECIPES = {
     "bf16": Recipe(
         epochs=2, batch=100, precision="bf16", averaging="lookahead", averaging_every=5, fast_layers=True
     ),
-    "adam": Recipe(epochs=2, batch=100, optimizer="adamw", learning_rate=0.01, flip="random"),
+    "adam": Recipe(epochs=2, batch=100, optimizer="adamw", learning_rate=0.01, flip="random", whiten=True),
 }
 
 

@@ -8,11 +8,9 @@ was never interrupted.
 from __future__ import annotations
 
 import math
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,28 +29,18 @@ from convscope.training.huge_pages import use_huge_pages
 from convscope.training.optimizers import make_optimizer
 from convscope.training.pictures import Pictures
 from convscope.training.precision import HalfPrecision, resolve_precision
-from convscope.training.progress import Pace, Progress
+from convscope.training.progress import Pace, Progress, Sums
 from convscope.training.recipes import Recipe
 from convscope.training.schedules import rate_at
+from convscope.training.signals import deferred_signals
 from convscope.training.state import to_device
 from convscope.training.together import Together
+from convscope.training.whitening import first_convolution, whiten
 
 # Steps after which the heap has its size; a training of fewer gains nothing from larger pages.
 _SETTLED = 16
-
-
-@dataclass
-class Sums:
-    """What this epoch's steps add up to."""
-
-    loss: float = 0.0
-    right: int = 0
-    images: int = 0
-    seconds: float = 0.0
-
-    def to_json(self) -> dict[str, Any]:
-        """As a checkpoint keeps it."""
-        return {"loss": self.loss, "right": self.right, "images": self.images, "seconds": self.seconds}
+# Training pictures whose patches the first filters begin with.
+_SAMPLE = 2048
 
 
 @dataclass
@@ -113,7 +101,14 @@ class Engine:
         self.module = self.model.module
         self.precision = resolve_precision(recipe.precision, self.device)
         # Before the network goes elsewhere: the trace's blank picture is on the CPU.
-        fast = FastLayers(trace(self.model, blank_input(self.model), keep=[])) if recipe.fast_layers else None
+        recorded = (
+            trace(self.model, blank_input(self.model), keep=[])
+            if recipe.fast_layers or recipe.whiten
+            else None
+        )
+        if recorded is not None and recipe.whiten:
+            whiten(first_convolution(recorded), self._sample())
+        fast = FastLayers(recorded) if recorded is not None and recipe.fast_layers else None
         self._fast: AbstractContextManager[Any] = fast or nullcontext()
         self.module.to(self.device)
         if recipe.channels_last:
@@ -170,11 +165,18 @@ class Engine:
         self._saved_when = time.monotonic()
         if self.step == 0 and hooks.on_step is not None:
             hooks.on_step(0, self.module)
-        with _deferred_signals(deaf=not self.group.first) as stop:
+        with deferred_signals(deaf=not self.group.first) as stop:
             while self.step < self.steps:
                 self._epoch(hooks, pace, stop)
             if hooks.save is not None and self._saved_at != self.step:
                 self._save(hooks)
+
+    def _sample(self) -> Iterator[Tensor]:
+        """Inputs of some hundred training pictures, the same for every process of one seed."""
+        random = torch.Generator().manual_seed(self.seed)
+        chosen = torch.randperm(len(self.train), generator=random)[:_SAMPLE]
+        for pixels, _ in self.train.gather(chosen.split(_SAMPLE // 8)):
+            yield self.train.normalize(pixels)
 
     def _freeze(self) -> None:
         """Only what is to be trained asks for gradients."""
@@ -404,43 +406,3 @@ class Engine:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-@contextmanager
-def _deferred_signals(*, deaf: bool = False) -> Iterator[Callable[[], bool]]:
-    """Within, Ctrl-C and a request to end only make the function given say ``True``; a second one acts.
-
-    Between two updates of one step the weights are neither those before it nor those after it. Afterwards
-    what was asked for happens.
-
-    Parameters
-    ----------
-    deaf
-        Leave it to another process to hear them: those that train together must stop after the same step.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield lambda: False
-        return
-    came: list[tuple[int, Any]] = []
-    before: dict[int, Any] = {}
-
-    def arrived(number: int, frame: Any) -> None:
-        if deaf:
-            return
-        came.append((number, frame))
-        if len(came) > 1:
-            before[number](number, frame)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        handler = signal.getsignal(number)
-        # Outside the command line a request to end ends the process at once, as its owner chose.
-        if callable(handler):
-            before[number] = handler
-            signal.signal(number, arrived)
-    try:
-        yield lambda: bool(came)
-    finally:
-        for which, handler in before.items():
-            signal.signal(which, handler)
-        if len(came) == 1:
-            before[came[0][0]](*came[0])

@@ -137,6 +137,10 @@ def prepare(
     """
     wish = _as_begun(wish, begun) if begun else wish
     recipe = choose_recipe(wish)
+    if wish.transfer and recipe.whiten:
+        raise UsageError(
+            "filters that were learned cannot begin anew", hint="Leave them as they are: --set whiten=no."
+        )
     learned = load_model(wish.model, weights=wish.weights, input_size=wish.size) if wish.transfer else None
     base = _base(learned) if learned else None
     dataset, side = _read(wish, base, on_read)

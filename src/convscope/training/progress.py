@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,20 @@ class Progress:
     learning_rate: float
     test_accuracy: float | None = None
     ended_epoch: bool = False
+
+
+@dataclass
+class Sums:
+    """What this epoch's steps add up to."""
+
+    loss: float = 0.0
+    right: int = 0
+    images: int = 0
+    seconds: float = 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """As a checkpoint keeps it."""
+        return {"loss": self.loss, "right": self.right, "images": self.images, "seconds": self.seconds}
 
 
 class Pace:

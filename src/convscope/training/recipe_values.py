@@ -75,6 +75,9 @@ class Recipe:
         Test images are also looked at mirrored, and the two answers averaged.
     freeze_scales
         The scales of normalisation layers stay at 1.
+    whiten
+        The filters of the first convolution begin along the principal directions of the training pictures'
+        patches, instead of at random (``whitening``).
     hidden
         When learning is transferred: values of a hidden layer before the class scores. The network's
         whole old classifier is then exchanged, and its scores are logarithms of probabilities.
@@ -121,6 +124,7 @@ class Recipe:
     averaging_every: int = 1
     mirror: bool = False
     freeze_scales: bool = False
+    whiten: bool = False
     hidden: int = 0
     outputs: int = 0
     evaluate_every: int = 1

@@ -14,20 +14,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from convscope.errors import OutputError, RunError, UsageError
+from convscope.errors import OutputError, UsageError
 from convscope.files import atomic_write
 from convscope.models.building import seeded
-from convscope.models.matching import differences
-from convscope.models.run_models import is_run_folder
 from convscope.training import events
 from convscope.training import state as states
 from convscope.training.engine import Engine, Hooks
 from convscope.training.evaluation import Evaluation
 from convscope.training.filmed import filmed
 from convscope.training.folder import RunFolder, next_free
-from convscope.training.networks import lasting
-from convscope.training.plan import Plan, Wish, lasting_data, pick_device, prepare
+from convscope.training.plan import Plan, Wish, pick_device, prepare
 from convscope.training.recipes import Recipe
+from convscope.training.resuming import refuse_other, restore
 from convscope.training.together import Together, is_helper, together
 
 if TYPE_CHECKING:
@@ -189,7 +187,7 @@ def train(
         _threads(threads),
     ):
         if config is not None and not helper:
-            _refuse_other(folder, config, asked)
+            refuse_other(folder, config, asked)
         wish = Wish(
             model=DEFAULT_MODEL if model is None else model,
             data=DEFAULT_DATA if data is None else data,
@@ -253,7 +251,7 @@ def _run(
             group=group,
         )
         if resume:
-            say(_restore(folder, engine))
+            say(restore(folder, engine))
         if options.film and group.first:
             filming = filmed(folder.path, plan, engine, resume=resume, say=say)
             hooks.on_step = _both(hooks.on_step, filming)
@@ -312,63 +310,6 @@ def _finish(
     weights = {k: v.detach().cpu().contiguous().clone() for k, v in engine.final_weights().items()}
     atomic_write(folder.model, pack(weights, metadata={"format": "pt"}))
     return Run(folder.path, config, tuple(engine.history), found, (*plan.notes, *notes))
-
-
-def _restore(folder: RunFolder, engine: Engine) -> str:
-    """Put the state of the last checkpoint into ``engine``; a sentence about it."""
-    if not folder.checkpoint.is_file():
-        return "no checkpoint was written before it was broken off: beginning with the first step"
-    state = states.load(folder.checkpoint)
-    wrong = differences(engine.module.state_dict(), state["weights"])
-    if wrong or int(state["steps"]) != engine.steps:
-        lines = wrong[:10] or [f"it counts {state['steps']} steps, this training {engine.steps}"]
-        raise RunError(
-            f"the checkpoint in `{folder.path}` is of another network or training",
-            code="different",
-            hint="\n".join(lines),
-        )
-    engine.restore(state)
-    return f"going on after step {engine.step:,} of {engine.steps:,}"
-
-
-def _refuse_other(folder: RunFolder, config: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
-    """Refuse to go on with a run as something else than it was begun as."""
-    if folder.finished:
-        raise RunError(
-            f"the run in `{folder.path}` is at its end already",
-            code="finished",
-            hint="Look at it: convscope evaluate RUN, convscope look PHOTO --model RUN.",
-        )
-    recipe = asked["recipe"]
-    pairs = {
-        "model": (_lasting_model(asked["model"]), config["model"]["begun_with"]),
-        "data": (lasting_data(asked["data"]), config["data"]["spec"]),
-        "seed": (asked["seed"], config["seed"]),
-        "size": (asked["size"], config["data"]["asked_size"]),
-        "processes": (asked["processes"], config["processes"]),
-        "recipe": (
-            recipe.to_json() if isinstance(recipe, Recipe) else recipe,
-            config["recipe"] if isinstance(recipe, Recipe) else config["recipe"]["name"],
-        ),
-    }
-    for name, (wanted, was) in pairs.items():
-        if wanted is None or was is None or not isinstance(wanted, str | int | dict) or wanted == was:
-            continue
-        if isinstance(wanted, dict):
-            name, wanted, was = next(
-                (key, wanted[key], was.get(key)) for key in wanted if wanted[key] != was.get(key)
-            )
-        raise RunError(
-            f"the run in `{folder.path}` was begun with {name} {was}, not {wanted}",
-            code="different",
-            hint="To go on with it, leave that out; to train anew, name another folder with --run.",
-        )
-
-
-def _lasting_model(model: Any) -> str | None:
-    if not isinstance(model, str | Path):
-        return None
-    return os.path.abspath(model) if is_run_folder(model) else lasting(str(model).strip())
 
 
 def _both(
