@@ -92,9 +92,10 @@ class LiveServer:
         return time.monotonic() - began
 
 
-def start(*, schema: bool = False, **bounds: Any) -> LiveServer:
+def start(*, schema: bool = False, models: tuple[str, ...] = (), **bounds: Any) -> LiveServer:
+    """A server of a small model, then of ``models``, on a small photo."""
     told = {
-        "models": ["tutorial_tanh"],
+        "models": ["tutorial_tanh", *models],
         "photos": [picture().hex()],
         "bounds": bounds,
         "schema": schema,

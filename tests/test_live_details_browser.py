@@ -171,3 +171,22 @@ def test_a_copied_link_is_on_the_clipboard_and_opens_the_same_sight(live: LivePa
     live.driver.get(copied)
     live.awaken()
     assert live.get("[viewer.state.layer, viewer.state.channel]") == [ACT, 11]
+
+
+def test_who_is_told_to_come_again_does_so_unnoticed(live: LivePage) -> None:
+    told = live.driver.execute_async_script(
+        """const done = arguments[0], plain = window.fetch, { api } = desk.session;
+        const told = { status: 503, headers: { "Retry-After": "0.01" } };
+        const error = { code: "busy", message: "too many", hint: "" };
+        const busy = () => new Response(JSON.stringify({ error }), told);
+        let tries = 0;
+        (async () => {
+          window.fetch = async (...asked) => ((tries += 1) < 3 ? busy() : plain(...asked));
+          const health = await api.json("/api/health");
+          window.fetch = async () => ((tries += 1), busy());
+          const code = await api.json("/api/health").catch((cause) => cause.code);
+          window.fetch = plain;
+          return { health, code, tries };
+        })().then(done, (cause) => done(String(cause)));"""
+    )
+    assert told == {"health": {"ok": True}, "code": "busy", "tries": 3 + 6}

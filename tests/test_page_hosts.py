@@ -87,6 +87,30 @@ def test_what_is_asked_ahead_is_answered_only_where_there_is_no_other_work(
     assert client.get(f"/api/looks/{other}/value", params=early).json()["agrees"] is True
 
 
+def test_a_lesson_does_not_wait_for_a_network_that_is_being_loaded(
+    server: LiveServer, client: httpx.Client
+) -> None:
+    for _ in range(2):  # the first time its own worker has to start
+        slow = begin(client, model="vgg16", weights="none")
+        assert client.post("/api/lessons/counting", json={"values": {}}).status_code == 200
+        with client.stream("GET", f"/api/looks/{slow}/progress") as told:
+            line = json.loads(next(told.iter_lines()))
+        client.delete(f"/api/looks/{slow}")
+    assert line["stage"] in ("waiting", "loading", "running"), "the look was over first"
+
+
+def test_a_sample_that_many_lessons_want_at_once_is_read_once(server: LiveServer) -> None:
+    """There are two places for photos only; a drag right after a start sends more lessons than that."""
+
+    def run(_: int) -> int:
+        with server.client() as own:
+            values = {"picture": "sample:coins", "box": "168,188,48,48"}
+            return own.post("/api/lessons/cut", json={"values": values, "preview": True}).status_code
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(run, range(3))) == [200] * 3
+
+
 def test_after_the_decoder_is_killed_the_next_photo_is_taken(
     server: LiveServer, client: httpx.Client
 ) -> None:

@@ -64,7 +64,8 @@ class WorkerHost:
         self._more = asyncio.Event()
         self._process: asyncio.subprocess.Process | None = None
         self._runner: asyncio.Task[None] | None = None
-        self._working = True  # it starts
+        self._ready = False
+        self._working = False
 
     @property
     def process_id(self) -> int | None:
@@ -78,13 +79,19 @@ class WorkerHost:
         return len(self._waiting)
 
     @property
+    def ready(self) -> bool:
+        """Whether its process has started and takes jobs."""
+        return self._ready and self.process_id is not None
+
+    @property
     def idle(self) -> bool:
-        """Whether its process is up, and a job given now would be begun at once."""
-        return self.process_id is not None and not self._working and not self._waiting
+        """Whether a job given now would be begun at once."""
+        return self.ready and not self._working and not self._waiting
 
     def start(self) -> None:
         """Begin to serve jobs; the process is started at once, and again whenever it has ended."""
-        self._runner = asyncio.create_task(self._run())
+        if self._runner is None:
+            self._runner = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
         """End the worker, gently for a second; every job still there fails."""
@@ -124,7 +131,7 @@ class WorkerHost:
             503 if too many wait already; what the worker answered; or why it gave no answer.
         """
         if len(self._waiting) >= self._capacity:
-            raise busy("jobs" if self.kind == "model" else "photos")
+            raise busy("photos" if self.kind == "decode" else "jobs")
         answer = asyncio.get_running_loop().create_future()
         job = _Job(priority, next(self._numbers), op, payload, blob, seconds, on_event, on_start, answer)
         heapq.heappush(self._waiting, job)
@@ -139,8 +146,9 @@ class WorkerHost:
     async def _run(self) -> None:
         while True:
             try:
-                self._working = True
+                self._ready = False
                 await self._start_process()
+                self._ready = True
                 await self._serve()
             except PageError as error:
                 # The process does not even start: those who wait are told, and so is whoever comes next.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -23,16 +24,21 @@ LESSON_FIRST = 1
 
 @dataclass
 class Lessons:
-    """Runs of lessons; a photo is sent to the worker once, and again only where it was lost."""
+    """Runs of lessons; a photo is sent to a worker once, and again only where it was lost.
+
+    What needs a model goes to the worker with the models, everything else to the ``light`` one, so that
+    nobody waits while a network is loaded.
+    """
 
     models: WorkerHost
+    light: WorkerHost
     photos: Photos
     catalog: Catalog
     bounds: Bounds
 
     def __post_init__(self) -> None:
-        self._samples: dict[str, str] = {}
-        self._sent: set[str] = set()
+        self._samples: dict[str, asyncio.Task[str]] = {}
+        self._sent: set[tuple[str, str]] = set()
 
     async def ask(
         self, name: str, values: Mapping[str, Any], task: Mapping[str, Any]
@@ -57,39 +63,58 @@ class Lessons:
         payload: dict[str, Any] = {"lesson": name, "values": dict(values), **task}
         if model is not None:
             payload["model"] = self._model(*model)
+        host = self._host(payload)
         if picture is None:
-            return await self._submit(payload)
+            return await self._submit(host, payload)
         try:
             key = await self._photo(picture)
             payload["photo"] = self.photos.get(key).as_dict()
         except PageError as error:
             raise _beside(error, "picture") from None
-        if key in self._sent:
+        if (host.kind, key) in self._sent:
             try:
-                return await self._submit(payload)
+                return await self._submit(host, payload)
             except PageError as error:
                 if error.code != "photo_missing":
                     raise
         if len(self._sent) > 1000:
             self._sent.clear()
         pixels = await self.photos.pixels(key)
-        self._sent.add(key)
-        return await self._submit(payload, pixels)
+        self._sent.add((host.kind, key))
+        return await self._submit(host, payload, pixels)
 
-    async def _submit(self, payload: dict[str, Any], blob: bytes = b"") -> tuple[dict[str, Any], bytes]:
+    def _host(self, payload: dict[str, Any]) -> WorkerHost:
+        if "model" in payload:
+            return self.models
+        if not self.models.ready:
+            return self.models  # two that start beside each other would both be late
+        self.light.start()
+        return next((host for host in (self.light, self.models) if host.idle), self.light)
+
+    async def _submit(
+        self, host: WorkerHost, payload: dict[str, Any], blob: bytes = b""
+    ) -> tuple[dict[str, Any], bytes]:
         seconds = self.bounds.look_seconds if "model" in payload else self.bounds.ask_seconds
-        return await self.models.submit("lesson", payload, blob, seconds=seconds, priority=LESSON_FIRST)
+        return await host.submit("lesson", payload, blob, seconds=seconds, priority=LESSON_FIRST)
 
     async def _photo(self, text: str) -> str:
         """The key of the photo a control names: by its id, or ``sample:NAME``."""
         if not text.startswith("sample:"):
             return self.photos.get(text).key
         sample = text.removeprefix("sample:")
-        if not self.photos.has(self._samples.get(sample, "")):
-            data = read_sample(sample)
-            with self.photos.admit():
-                self._samples[sample] = (await self.photos.add(data, sample)).key
-        return self._samples[sample]
+        read = self._samples.get(sample)
+        if read is None or (read.done() and not (self._well(read) and self.photos.has(read.result()))):
+            # One task for all who want it, whoever of them goes away meanwhile.
+            read = self._samples[sample] = asyncio.create_task(self._read(sample))
+        return await asyncio.shield(read)
+
+    async def _read(self, sample: str) -> str:
+        with self.photos.admit():
+            return (await self.photos.add(read_sample(sample), sample)).key
+
+    @staticmethod
+    def _well(read: asyncio.Task[str]) -> bool:
+        return not read.cancelled() and read.exception() is None
 
     def _model(self, name: str, weights: str) -> dict[str, Any]:
         """A model the server knows; one of the command line by its id or as it was given there."""

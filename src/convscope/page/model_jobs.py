@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -17,7 +16,7 @@ from convscope.desk.looking import send_look
 from convscope.desk.passes import Passes
 from convscope.desk.questions import QUESTIONS
 from convscope.page.lesson_jobs import LessonJobs
-from convscope.page.worker import Handler, limit_memory
+from convscope.page.worker import Handler, limit_beyond
 
 
 def make_handler(hello: dict[str, Any]) -> Handler:
@@ -26,12 +25,10 @@ def make_handler(hello: dict[str, Any]) -> Handler:
         import_module(f"convscope.{name}")
     # Scenes are made by several threads in small steps; each would wait for the other as long as this.
     sys.setswitchinterval(0.0005)
-    taken = address_space()
-    if taken:
-        limit_memory(taken + int(hello["model_memory"]))
+    limit_beyond(int(hello["model_memory"]))
     passes = Passes(int(hello["trace_bytes"]))
     lessons = LessonJobs(passes)
-    doors = {"warm": warm, "look": look, "names": names, "lesson": lessons.handle}
+    doors = {"warm": warm, "look": look, "lesson": lessons.handle}
 
     def handle(
         op: str, payload: dict[str, Any], blob: bytes, line: Line
@@ -48,29 +45,10 @@ def make_handler(hello: dict[str, Any]) -> Handler:
     return handle
 
 
-def address_space() -> int:
-    """Bytes of address space this process has taken; 0 where the system does not tell."""
-    try:
-        import resource
-
-        with open("/proc/self/statm", encoding="ascii") as file:
-            return int(file.read().split()[0]) * resource.getpagesize()
-    except (ImportError, OSError):
-        return 0
-
-
 def warm(passes: Passes, payload: dict[str, Any], blob: bytes, line: Line) -> tuple[dict[str, Any], bytes]:
     """Load a model before anyone asks for it."""
     passes.model(payload["model"])
     return {}, b""
-
-
-def names(passes: Passes, payload: dict[str, Any], blob: bytes, line: Line) -> tuple[dict[str, Any], bytes]:
-    """Names of timm's models that have trained weights: to know, torch has to be loaded."""
-    from convscope.models import list_models
-
-    trained = [entry.name for entry in list_models("timm:*") if entry.weights]
-    return {}, json.dumps(trained).encode()
 
 
 def look(passes: Passes, payload: dict[str, Any], blob: bytes, line: Line) -> tuple[dict[str, Any], bytes]:

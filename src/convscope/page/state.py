@@ -40,10 +40,12 @@ class State:
             {"model_memory": bounds.model_memory, "trace_bytes": bounds.trace_bytes},
             capacity=2 * bounds.waiting,
         )
+        # Started when it is first needed.
+        self.light = WorkerHost("light", {"model_memory": bounds.model_memory}, capacity=2 * bounds.waiting)
         self.catalog = Catalog(settings.models)
         self.photos = Photos(self.decoder, bounds)
         self.looks = Looks(self.models, self.photos, bounds)
-        self.lessons = Lessons(self.models, self.photos, self.catalog, bounds)
+        self.lessons = Lessons(self.models, self.light, self.photos, self.catalog, bounds)
         self.films = Films(self.catalog)
         self.given: list[str] = []
         self.loaded = asyncio.Event()
@@ -62,7 +64,7 @@ class State:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.looks.close()
-        await asyncio.gather(self.decoder.stop(), self.models.stop())
+        await asyncio.gather(self.decoder.stop(), self.models.stop(), self.light.stop())
         self.photos.close()
 
     async def _load_photos(self) -> None:
@@ -84,14 +86,15 @@ class State:
                 await self.models.submit("warm", payload, seconds=seconds, priority=WARM_LAST)
 
     def learn_names(self) -> None:
-        """Find out, once and when nothing else is to be done, which of timm's models have trained weights."""
+        """Find out, once and beside everything else, which of timm's models have trained weights."""
         if not self._asked:
             self._asked = True
+            self.light.start()
             self._tasks.append(asyncio.create_task(self._learn_names()))
 
     async def _learn_names(self) -> None:
         with suppress(PageError):
-            _, names = await self.models.submit("names", {}, seconds=120.0, priority=WARM_LAST)
+            _, names = await self.light.submit("names", {}, seconds=120.0, priority=WARM_LAST)
             self.catalog.trained = frozenset(json.loads(names))
 
 

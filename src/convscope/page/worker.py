@@ -19,7 +19,11 @@ from convscope.desk.line import Line
 from convscope.page.frames import read_frame, write_frame
 
 #: Which module does a kind of worker's jobs; each has ``make_handler(hello)``.
-KINDS = {"decode": "convscope.page.decode_jobs", "model": "convscope.page.model_jobs"}
+KINDS = {
+    "decode": "convscope.page.decode_jobs",
+    "model": "convscope.page.model_jobs",
+    "light": "convscope.page.light_jobs",
+}
 
 
 #: ``handler(op, payload, blob, line)`` gives the answer's head and blob.
@@ -92,6 +96,24 @@ def limit_memory(size: int) -> None:
     if hard != resource.RLIM_INFINITY:
         size = min(size, hard)
     resource.setrlimit(resource.RLIMIT_AS, (size, hard))
+
+
+def limit_beyond(size: int) -> None:
+    """The same, beyond what this process has taken already, where the system tells that."""
+    taken = address_space()
+    if taken:
+        limit_memory(taken + size)
+
+
+def address_space() -> int:
+    """Bytes of address space this process has taken; 0 where the system does not tell."""
+    try:
+        import resource
+
+        with open("/proc/self/statm", encoding="ascii") as file:
+            return int(file.read().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):
+        return 0
 
 
 if __name__ == "__main__":

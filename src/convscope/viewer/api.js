@@ -3,6 +3,9 @@
 import { Trouble } from "./trouble.js";
 
 const TOKEN_KEY = "convscope-token";
+const MOST_TRIES = 6;
+/** Seconds between two tries, at most. */
+const LONGEST_WAIT = 3;
 
 /** A sentence of the server, or of the way to it. `code` says which. */
 export class ApiError extends Trouble {
@@ -34,18 +37,32 @@ export class Api {
     this.token = token;
   }
 
-  /** @returns {Promise<Response>} of a request that went well */
-  async send(path, { method = "GET", body = undefined, headers = {}, signal = undefined } = {}) {
-    let response;
+  /**
+   * Who is told to come again, since much is waiting or a worker is only starting, does so a few times.
+   * @param {{method?: string, body?: BodyInit, headers?: Object<string, string>, signal?: AbortSignal}} [options]
+   * @returns {Promise<Response>} of a request that went well
+   */
+  async send(path, options = {}) {
+    for (let tries = 1; ; tries += 1) {
+      const response = await this.once(path, options);
+      if (response.ok) return response;
+      const seconds = response.status === 503 ? Number(response.headers.get("Retry-After")) : 0;
+      if (!seconds || tries === MOST_TRIES) {
+        const told = await response.json().catch(() => ({}));
+        throw new ApiError(response.status, told.error);
+      }
+      await new Promise((go) => setTimeout(go, 1000 * Math.min(seconds, LONGEST_WAIT)));
+    }
+  }
+
+  /** @returns {Promise<Response>} */
+  async once(path, { method = "GET", body = undefined, headers = {}, signal = undefined }) {
     try {
-      response = await fetch(path, { method, body, signal, headers: { Authorization: `Bearer ${this.token}`, ...headers } });
+      return await fetch(path, { method, body, signal, headers: { Authorization: `Bearer ${this.token}`, ...headers } });
     } catch (cause) {
       if (cause.name === "AbortError") throw cause;
       throw new ApiError(0, { code: "gone", message: "the server does not answer", hint: "Is convscope serve still running?" });
     }
-    if (response.ok) return response;
-    const told = await response.json().catch(() => ({}));
-    throw new ApiError(response.status, told.error);
   }
 
   async json(path, options) {
