@@ -20,9 +20,9 @@ import urllib.request
 from typing import Any
 
 import numpy as np
-from bench_page import Report, Server
 from page_browser import Browser
 from page_browser import browser as open_browser
+from page_client import Report, Server
 from PIL import Image
 
 from convscope.data import load_image

@@ -74,18 +74,20 @@ HOVER = """
 """
 PROOF = """
 (async () => {
-  const [layer, times, pressed] = arguments;
+  const [layer, times, rested, pressed] = arguments;
+  const pause = (time) => new Promise((go) => setTimeout(go, time));
   const taken = [], framed = [], asking = [], building = [];
   for (let turn = 0; turn < times; turn += 1) {
-    await chosen(layer, 3 + turn);
+    await chosen(layer, 33 + turn + rested);
     const plate = root.querySelector("#plate"), proof = root.querySelector(".proof");
     const { left, top, width, height } = plate.getBoundingClientRect();
     const at = { clientX: left + width / 2, clientY: top + height / 2, bubbles: true, pointerType: "mouse" };
     plate.dispatchEvent(new MouseEvent("mousemove", at));
     await frame();
+    if (rested) await pause(rested);
     if (pressed) {
       plate.dispatchEvent(new PointerEvent("pointerdown", at));
-      await new Promise((go) => setTimeout(go, pressed));
+      await pause(pressed);
     }
     const ready = new Promise((go) => {
       const watch = new MutationObserver(() => proof.dataset.ready === "true" && (watch.disconnect(), go()));

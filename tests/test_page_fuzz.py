@@ -85,7 +85,7 @@ def test_no_request_fails_inside_the_server(
             if isinstance(case.body, dict) and label == "POST /api/looks":
                 case.body.update({"base": known["look"], "model": None, "photo": None, "weights": None})
         headers = {"Authorization": f"Bearer {server.token}"}
-        answer = case.call(base_url=server.address, headers=headers)
+        answer = case.call(base_url=server.address, headers=headers, timeout=60)
         assert answer.status_code < 500, (case.as_curl_command(), answer.text)
         seen[answer.status_code] = seen.get(answer.status_code, 0) + 1
         if answer.status_code >= 400:
