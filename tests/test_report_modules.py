@@ -7,7 +7,8 @@ from importlib import resources
 
 import pytest
 
-from convscope.exhibits.report import STYLES, viewer_script, viewer_style
+from convscope.exhibits.one_file import viewer_script, viewer_style
+from convscope.exhibits.report import ENTRY, STYLES
 from convscope.exhibits.report_modules import join_modules
 
 
@@ -118,12 +119,14 @@ def test_no_module_of_the_live_page_makes_html_out_of_text() -> None:
 
 
 def test_the_report_never_makes_html_out_of_text_and_never_asks_the_network() -> None:
-    script = re.sub(r"/\*\*.*?\*/", "", viewer_script(), flags=re.DOTALL)
+    script = re.sub(r"/\*\*.*?\*/", "", viewer_script(ENTRY), flags=re.DOTALL)
     for word in HTML_MAKERS:
         assert word not in script
     for word in ("fetch(", "XMLHttpRequest", "import(", "WebSocket", "sendBeacon", "localStorage"):
         assert word not in script
-    assert set(re.findall(r"\w+://[^\"'\s)]*", script + viewer_style())) == {"http://www.w3.org/2000/svg"}
+    assert set(re.findall(r"\w+://[^\"'\s)]*", script + viewer_style(STYLES))) == {
+        "http://www.w3.org/2000/svg"
+    }
 
 
 def test_the_viewers_files_stay_short() -> None:

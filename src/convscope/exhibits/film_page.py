@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import os
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from convscope.exhibits.film_data import pack_film
-from convscope.exhibits.report import filled, page_policy, printable, viewer_script, viewer_style
+from convscope.exhibits.one_file import one_file
 from convscope.exhibits.report_data import pack_json
 from convscope.files import atomic_write
 
@@ -36,24 +34,13 @@ def write_film(strip: Strip, path: str | os.PathLike[str]) -> Path:
 def film_bytes(strip: Strip) -> bytes:
     """The HTML file :func:`write_film` writes; the same film gives the same bytes."""
     manifest, chunks = pack_film(strip)
-    script, style = viewer_script(ENTRY), viewer_style(STYLES)
-    template = (resources.files("convscope") / "viewer" / "film.html").read_text("utf-8")
-    return filled(
-        template,
-        {
-            "policy": html.escape(page_policy(script, style), quote=True),
-            "title": html.escape(printable(f"{strip.manifest['title']} · film · convscope")),
-            "style": style,
-            "film": pack_json(manifest),
-            "chunks": chunk_blocks(chunks),
-            "script": script,
-        },
-    )
-
-
-def chunk_blocks(chunks: dict[str, str]) -> str:
-    """The chunks as elements that no browser reads before it is asked to."""
-    return "\n".join(
-        f'<script type="text/plain" data-chunk="{html.escape(name)}">{text}</script>'
-        for name, text in chunks.items()
+    return one_file(
+        "film",
+        f"{strip.manifest['title']} · film · convscope",
+        {"film": pack_json(manifest)},
+        chunks,
+        element="convscope-film",
+        entry=ENTRY,
+        styles=STYLES,
+        sight="the training",
     )

@@ -9,7 +9,7 @@ from typing import Any
 import anywidget
 import traitlets
 
-from convscope.exhibits.report import viewer_script, viewer_style
+from convscope.exhibits.one_file import viewer_script, viewer_style
 from convscope.notebook.given import Given
 from convscope.notebook.host import Host
 
