@@ -3,7 +3,7 @@
 Photos of 500 x 375 are streamed to a network while it works on the batch before; beside it the same network
 works on batches that are at hand. The ratio is what the waiting costs: 1 means that it never waits.
 
-    python benchmarks/bench_datasets.py [--pairs 5] [--model resnet18]
+    python benchmarks/bench_datasets.py [--pairs 5] [--photos 64] [--model resnet18]
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from convscope.datasets import load_dataset
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--photos", type=int, default=64, help="in batches of 8")
     parser.add_argument("--model", default="resnet18")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
@@ -48,11 +49,11 @@ def main() -> None:
             place.parent.mkdir(exist_ok=True)
             place.write_bytes(_jpeg(number, (500, 375)))
         split = load_dataset(folder, memory=0).train
-        order = np.random.default_rng(0).permutation(len(split))[:64].reshape(8, 8)
+        order = np.random.default_rng(0).permutation(len(split))[: arguments.photos].reshape(-1, 8)
         ready = [split.batch(batch)[0] for batch in order]
         model = torchvision.models.get_model(arguments.model, weights=None).train()
         _compare(
-            f"64 photos of 500 x 375 through {arguments.model}: streamed / at hand (wall)",
+            f"{arguments.photos} photos of 500 x 375 through {arguments.model}: streamed / at hand (wall)",
             lambda: _train(model, (images for images, _ in split.stream(order))),
             lambda: _train(model, ready),
             arguments.pairs,

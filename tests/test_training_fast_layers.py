@@ -76,10 +76,12 @@ def test_dropout_takes_what_has_gaps_in_memory_and_other_types() -> None:
 
 
 @pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("at_a_time", [1, 6000, 1 << 20])
 @pytest.mark.parametrize("layout", [LAST, torch.contiguous_format])
 def test_pool_then_relu_is_relu_then_pool_bit_for_bit(
-    dtype: torch.dtype, layout: torch.memory_format
+    dtype: torch.dtype, layout: torch.memory_format, at_a_time: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("convscope.training.fast_layers._CACHED", at_a_time)
     torch.manual_seed(0)
     # Rounded to quarters, so that windows have equal values, zeros and -0.0 in them.
     values = ((torch.randn(4, 8, 6, 10) * 4).round() / 4).to(dtype).contiguous(memory_format=layout)

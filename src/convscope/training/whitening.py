@@ -57,8 +57,9 @@ def first_convolution(recorded: Trace) -> nn.Conv2d:
 def whiten(convolution: nn.Conv2d, inputs: Iterable[Tensor]) -> None:
     """Give a convolution filters whose outputs are uncorrelated, with mean 0 and variance about 1.
 
-    The first filters are the directions themselves, the strongest first, then their opposites; filters beyond
-    twice the number of directions stay as they are; all do if the pictures are of one colour.
+    One half of the filters are the strongest directions, the other their opposites: what comes after a ReLU
+    would otherwise know but one side of each. Filters beyond twice the number of directions stay as they
+    are; all do if the pictures are of one colour.
 
     Parameters
     ----------
@@ -69,10 +70,10 @@ def whiten(convolution: nn.Conv2d, inputs: Iterable[Tensor]) -> None:
 
     Examples
     --------
-    >>> layer, pictures = nn.Conv2d(3, 9, 2), torch.randn(500, 3, 9, 9).cumsum(3)
+    >>> layer, pictures = nn.Conv2d(3, 16, 2), torch.randn(500, 3, 9, 9).cumsum(3)
     >>> whiten(layer, [pictures])
-    >>> maps = layer(pictures).transpose(0, 1).flatten(1)
-    >>> bool((maps.cov() - torch.eye(9)).abs().max() < 0.5), bool(maps.mean(1).abs().max() < 0.1)
+    >>> maps = layer(pictures).transpose(0, 1).flatten(1)[:8]
+    >>> bool((maps.cov() - torch.eye(8)).abs().max() < 0.5), bool(maps.mean(1).abs().max() < 0.1)
     (True, True)
     """
     mean, covariance = _moments(convolution, inputs)
@@ -83,7 +84,8 @@ def whiten(convolution: nn.Conv2d, inputs: Iterable[Tensor]) -> None:
     # A direction and its opposite are the same to the arithmetic: the sum of the filter is not below 0.
     directions = directions * torch.where(directions.sum(1, keepdim=True) < 0, -1.0, 1.0)
     filters = directions / (variances + _FLOOR * variances.mean()).sqrt().unsqueeze(1)
-    filters = torch.cat([filters, -filters])[: convolution.out_channels]
+    half = -(-convolution.out_channels // 2)
+    filters = torch.cat([filters[:half], -filters[:half]])[: convolution.out_channels]
     weight = convolution.weight
     weight[: len(filters)] = filters.view(-1, *weight.shape[1:]).to(weight)
     if convolution.bias is not None:
