@@ -338,7 +338,7 @@ BAD = [
     ({"kernel": []}, "kernel", "`kernel` is empty"),
     ({"kernel": [1, 2]}, "kernel", "`kernel` must have 2, 3 or 4 axes"),
     ({"image": np.zeros((2, 3, 4, 5))}, "image", r"`image` must be \(rows, columns\)"),
-    ({"groups": 2}, "groups", "`groups` must divide the image's 1 channels; got 2"),
+    ({"groups": 2}, "groups", "`groups` must divide the image's 1 channel; got 2"),
     ({"bias": [1, 2]}, "bias", "`bias` must be one number, or one for each of 1 feature maps"),
     ({"method": "quick"}, "method", "`method` must be one of auto, direct, fft"),
     ({"transposed": True, "padding": "same"}, "padding", "must be a whole number, not `same`"),

@@ -62,9 +62,12 @@ class LessonPage:
         self.ready()
 
     def type(self, selector: str, words: str) -> None:
+        from selenium.webdriver.common.action_chains import ActionChains
+
         field = self.find(selector)
-        field.clear()
-        field.send_keys(words)
+        # Over what stands there, as a person types; clearing it first would be a change of its own.
+        self.driver.execute_script("arguments[0].focus(); arguments[0].select()", field)
+        ActionChains(self.driver, duration=0).send_keys(words).perform()
         self.driver.execute_script("arguments[0].blur()", field)
         self.ready()
 

@@ -70,12 +70,16 @@ class Control(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Number(Control):
-    """A number from ``low`` to ``high``; whole if ``step`` is a whole number."""
+    """A number from ``low`` to ``high``; whole if ``step`` is a whole number.
+
+    ``slider`` says whether a slider helps: not where most of its range depends on something else.
+    """
 
     kind: ClassVar[str] = "number"
     low: float
     high: float
     step: float = 1
+    slider: bool = True
 
     def check(self, value: Any) -> float | int:
         """The number."""

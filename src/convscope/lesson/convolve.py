@@ -172,7 +172,8 @@ def _shaped(kernel: NDArray[Any], channels: int, groups: int, transposed: bool) 
 
     if channels % groups:
         raise ControlError(
-            f"`groups` must divide the image's {channels} channels; got {groups}", control="groups"
+            f"`groups` must divide the image's {channels} channel{'s' * (channels > 1)}; got {groups}",
+            control="groups",
         )
     each = channels // groups
     if kernel.ndim == 2:

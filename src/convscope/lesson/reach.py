@@ -187,6 +187,7 @@ REACH = Lesson(
             default=4,
             low=0,
             high=255,
+            slider=False,
         ),
         Number(
             name="column",
@@ -194,6 +195,7 @@ REACH = Lesson(
             default=4,
             low=0,
             high=255,
+            slider=False,
         ),
     ),
     compute=_compute,

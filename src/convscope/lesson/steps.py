@@ -186,7 +186,8 @@ def _compute(values: Values, tools: Tools) -> LessonResult:
     groups = {"all": 1, "two": 2, "each": channels}[values["groups"]]
     if channels % groups:
         raise ControlError(
-            f"`groups` must divide the image's {channels} channels; got {groups}", control="groups"
+            f"`groups` must divide the image's {channels} channel{'s' * (channels > 1)}; got {groups}",
+            control="groups",
         )
     if kernel.ndim == 3:
         if len(kernel) != channels:

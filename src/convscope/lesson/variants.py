@@ -271,7 +271,7 @@ POINTWISE = _lesson(
                 "weights: a row for each result, a column for each channel",
                 "权重：每个结果一行，每个通道一列",
             ),
-            default="1/3 1/3 1/3; 1 -1 0",
+            default="0.3 0.6 0.1; 1 -1 0",
             largest=16,
         ),
         Number(name="bias", label=both("bias", "偏置"), default=0, low=-1000, high=1000, step=0.5),

@@ -33,7 +33,7 @@ const SENTENCES = [
   [/^`(.+?)` must have (.+) axes, rows and columns last; got shape (.+)$/, "“$1”应有 $2 个轴，最后两个是行和列；得到的形状是 $3"],
   [/^`(.+?)` must be \(rows, columns\) or \(channels, rows, columns\); got shape (.+)$/, "“$1”的形状应为（行，列）或（通道，行，列）；得到 $2"],
   [/^`(.+?)` is empty: its shape is (.+)$/, "“$1”是空的：形状为 $2"],
-  [/^`(.+?)` must divide the image's (.+) channels; got (.+)$/, "“$1”必须能整除图像的 $2 个通道；得到 $3"],
+  [/^`(.+?)` must divide the image's (.+) channel\w?; got (.+)$/, "“$1”必须能整除图像的 $2 个通道；得到 $3"],
   [/^`(.+?)` has (.+) channels and the image (.+): a depthwise convolution has one kernel for each channel$/, "“$1”有 $2 个通道，图像有 $3 个：逐通道卷积每个通道各有一个卷积核"],
   [/^`(.+?)` has (.+) channels and the image (.+)$/, "“$1”有 $2 个通道，图像有 $3 个"],
   [/^`(.+?)` must have a column for each of the image's (.+) channels; got (.+)$/, "“$1”的列数应等于图像的通道数 $2；得到 $3"],

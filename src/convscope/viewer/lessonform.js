@@ -20,6 +20,7 @@ const PADDINGS = ["none", "same", "1", "2", "3"];
  * @property {number} [low]
  * @property {number} [high]
  * @property {number} [step]
+ * @property {boolean} [slider]
  * @property {Object<string, Object<string, string>>} [options]
  * @property {Object<string, {text: string, label: Object<string, string>}>} [named]
  * @property {string} [cut]
@@ -81,7 +82,7 @@ export class LessonForm {
   /** What went wrong, in the page's language, controls called as they are here. */
   sentence(error) {
     const language = this.context.language();
-    const names = Object.fromEntries(this.controls.map(({ name, label }) => [name, label[language].split("：")[0]]));
+    const names = Object.fromEntries(this.controls.map(({ kind, name, label }) => [name, kind === "box" ? label[language].split("：")[0] : label[language]]));
     return lessonErrorText(error, language, names);
   }
 
@@ -124,12 +125,15 @@ function setter(input, shown = String) {
   };
 }
 
-function numberField(control, { change, language }) {
+function numberField(control, { change, language, value: current }) {
   const step = Number(control.step);
-  const tell = (value, done) => value !== "" && change({ [control.name]: value }, done);
+  const tell = (value, done) => {
+    if (value !== "") change({ [control.name]: value }, done);
+    else if (done) input.value = String(current(control.name));
+  };
   const input = inputOf(control, { type: "number", min: control.low, max: control.high, step: "any", inputmode: "decimal" }, tell);
   input.step = String(Number.isInteger(step) ? step : "any");
-  const slides = (control.high - control.low) / step <= SLIDER_STEPS;
+  const slides = control.slider && (control.high - control.low) / step <= SLIDER_STEPS;
   const slider = slides ? element("input", { type: "range", min: control.low, max: control.high, step, "aria-label": control.label[language()], on: { input: () => tell(slider.value, false), change: () => tell(slider.value, true) } }) : null;
   return {
     node: element("div", { class: "numberfield" }, slider, input),
@@ -184,9 +188,12 @@ function lineField(control, { change }) {
   return { node: input, set: setter(input) };
 }
 
-function paddingField(control, { change, language }) {
+function paddingField(control, { change, language, value: current }) {
   const list = element("datalist", { id: `list-${control.name}` }, ...PADDINGS.map((value) => element("option", { value }, value === "none" ? said(language(), "none") : value)));
-  const input = inputOf(control, { type: "text", list: list.id }, (value, done) => value && change({ [control.name]: value }, done));
+  const input = inputOf(control, { type: "text", list: list.id }, (value, done) => {
+    if (value) change({ [control.name]: value }, done);
+    else if (done) input.value = String(current(control.name));
+  });
   return { node: element("div", {}, input, list), set: setter(input) };
 }
 

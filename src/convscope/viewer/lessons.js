@@ -143,11 +143,19 @@ export class ConvscopeLessons extends HTMLElement {
       element("nav", { class: "lessonlist", "aria-label": said(language, "lessons") }, element("ol", {}, ...this.lessons.map(link))),
       element("main", { class: "lesson" },
         element("label", { class: "lessonpick" }, element("span", { class: "dim" }, said(language, "lesson")), " ", pick),
+        element("button", { type: "button", class: "quiet tocontrols", on: { click: () => this.toControls() } }, said(language, "toControls")),
         element("h2", {}, lesson.title[language]), element("p", { class: "lessontext" }, lesson.text[language]),
         this.trouble, this.player.node, this.boxes.node, this.sentences, this.stage.node),
       element("aside", { class: "lessoncontrols", "aria-label": said(language, "controls") }, element("header", {}, element("h3", {}, said(language, "controls")), reset), this.form.node));
     this.root.querySelector(".lesson").scrollTop = scrolled;
     if (focus) /** @type {HTMLElement|null} */ (this.root.querySelector(focus))?.focus({ preventScroll: true });
+  }
+
+  /** On a narrow page the controls stand below all there is to see. */
+  toControls() {
+    const aside = this.root.querySelector(".lessoncontrols");
+    aside.scrollIntoView({ block: "start" });
+    /** @type {HTMLElement|null} */ (aside.querySelector("input:not([hidden]), select, textarea, button"))?.focus({ preventScroll: true });
   }
 
   reset() {

@@ -60,7 +60,7 @@ export class LessonStage {
       const row = element("div", { class: many ? "multiples" : alone ? "lessonrow mapsonly" : "lessonrow" }, ...names.map((name) => this.figure(name, answer)));
       row.style.setProperty("--count", String(names.length));
       // A photo has to be large enough to draw a box on.
-      row.style.setProperty("--least", names.includes("photo") ? "14rem" : "10rem");
+      row.style.setProperty("--least", names.includes("photo") ? "14rem" : "9rem");
       if (many) {
         row.style.setProperty("--across", String([3, 4, 5].find((across) => names.length % across === 0) ?? 3));
         if (!group) blocks.push((group = element("div", { class: "multiplesrow" })));

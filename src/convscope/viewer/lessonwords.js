@@ -5,7 +5,7 @@ const LANGUAGE_KEY = "convscope-language";
 
 const LESSON_WORDS = {
   en: {
-    lessons: "Lessons", network: "Network", lesson: "Lesson", controls: "Change it", reset: "As it was", theme: "colours",
+    lessons: "Lessons", network: "Network", lesson: "Lesson", controls: "Change it", toControls: "Change it ↓", reset: "As it was", theme: "colours",
     typed: "typed numbers", cut: "cut from the picture", model: "from a network", kernel: "kernel", modelHint: "MODEL LAYER CHANNEL, such as resnet18 conv1 12",
     rowsHint: "Numbers apart by spaces, a row a line, channels apart by |", top: "top", left: "left", rows: "rows", columns: "columns",
     dragHint: "Drag on the picture to draw the box anew, inside it to move it; arrow keys move it, with Shift they resize it.",
@@ -17,7 +17,7 @@ const LESSON_WORDS = {
     shown: "a drag draws", agrees: "torch has the same", differs: "torch differs",
   },
   zh: {
-    lessons: "课程", network: "网络", lesson: "课程", controls: "动手改变", reset: "恢复默认", theme: "配色",
+    lessons: "课程", network: "网络", lesson: "课程", controls: "动手改变", toControls: "动手改变 ↓", reset: "恢复默认", theme: "配色",
     typed: "输入的数字", cut: "从图中裁出", model: "来自神经网络", kernel: "卷积核", modelHint: "模型 层 通道，例如 resnet18 conv1 12",
     rowsHint: "数字以空格分开，每行一行，通道以 | 分开", top: "上", left: "左", rows: "行数", columns: "列数",
     dragHint: "在图上拖动可重画方框，在框内拖动可移动它；方向键移动，按住 Shift 改变大小。",
