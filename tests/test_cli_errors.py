@@ -44,6 +44,8 @@ def no_model(monkeypatch):
             ["value", "resnet18", "photo.png", "conv1", "--at", "20"],
             r"a row and a column such as 20,31; got '20'",
         ),
+        (["filters", "resnet18", "-o", "f.jpg"], r"a picture is written as \.png; got 'f\.jpg'"),
+        (["maps", "resnet18", "photo.png", "-o", "m.svg"], r"a picture is written as \.png; got 'm\.svg'"),
         (["value", "resnet18", "photo.png", "conv1", "--at", "-1,2"], r"`--at` must be .*got '-1,2'"),
     ],
 )
@@ -100,7 +102,11 @@ def test_an_output_that_cannot_be_written_is_said_before_a_model_is_loaded(
 def test_a_folder_is_no_place_for_a_report(run, no_model):
     Path("out").mkdir()
     ran = run("look", "photo.png", "-o", "out")
-    assert (ran.code, "it is a folder" in ran.err, "report.html" in ran.err) == (1, True, True)
+    assert (ran.code, "it is a folder" in ran.err, "Give the name of a file in it." in ran.err) == (
+        1,
+        True,
+        True,
+    )
 
 
 @pytest.mark.parametrize(
@@ -214,6 +220,13 @@ def test_a_model_that_cannot_be_used_is_one_sentence_and_a_way_out(run, words, m
     assert "a way it should not" not in ran.err
     assert ran.out == ""
     assert set(os.listdir()) <= HERE
+
+
+def test_a_damaged_run_folder_is_named_by_its_file(run):
+    Path("mine").mkdir()
+    Path("mine/run.json").write_text("")
+    ran = run("look", "photo.png", "-m", "mine")
+    assert (ran.code, ran.err) == (1, "error: `mine/run.json` is damaged: it does not hold JSON\n")
 
 
 def test_the_size_a_model_needs_can_be_given(run):

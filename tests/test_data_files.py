@@ -42,6 +42,7 @@ def test_name_of_a_sample_gets_the_hint_to_its_prefix(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    assert refused("", "no picture is named").code == "missing"
     assert refused("cat", "there is no file `cat`").hint == "Did you mean sample:cat?"
 
 

@@ -137,6 +137,7 @@ def test_names_are_exact() -> None:
     ("words", "told", "code"),
     [
         (("resnet5O",), "there is no model `resnet5O`", 1),
+        (("nothing.png",), "there is no file `nothing.png`", 1),
         (("tutorial_tanh", "nothing.png"), "there is no file `nothing.png`", 1),
         (("tutorial_tanh", "--host", "no.such.host.invalid"), "cannot listen at", 2),
         (("tutorial_tanh", "--port", "70000"), "port", 2),

@@ -188,9 +188,7 @@ def _checked(path: str | os.PathLike[str], *, folder: bool = False) -> Path:
         if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
             target = Path(text)
     if stat.S_ISDIR(found.st_mode) and not folder:
-        raise OutputError(
-            f"cannot write {text}: it is a folder", hint="Give the name of a file in it, such as report.html."
-        )
+        raise OutputError(f"cannot write {text}: it is a folder", hint="Give the name of a file in it.")
     if folder and not stat.S_ISDIR(found.st_mode):
         raise OutputError(f"cannot write into {text}: it is a file, not a folder", hint=_ELSEWHERE)
     if not os.access(target, os.W_OK):

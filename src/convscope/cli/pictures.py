@@ -7,6 +7,8 @@ from pathlib import Path
 from convscope.cli.options import say
 from convscope.errors import UsageError
 
+_OTHER_KINDS = (".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".svg", ".pdf", ".html")
+
 
 def place(model: str, what: str) -> Path:
     """The folder pictures go to unless told otherwise.
@@ -27,8 +29,16 @@ def check_place(output: Path | None, folder: Path) -> None:
     ------
     OutputError
         If they cannot.
+    UsageError
+        If ``output`` is named like a file of another kind.
     """
     from convscope.files import check_writable
+
+    if output is not None and output.suffix.lower() in _OTHER_KINDS and not output.is_dir():
+        raise UsageError(
+            f"a picture is written as .png; got {output.name!r}",
+            hint="`--output` takes a .png file for one layer, or a folder for several.",
+        )
 
     if output is not None and output.suffix.lower() == ".png":
         check_writable(output)

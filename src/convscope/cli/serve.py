@@ -141,7 +141,7 @@ def _check_extra() -> None:
 
 
 def _is_picture(name: str) -> bool:
-    return name.startswith("sample:") or (name.lower().endswith(_PICTURES) and Path(name).exists())
+    return name.startswith("sample:") or name.lower().endswith(_PICTURES)
 
 
 def _check_model(name: str) -> None:

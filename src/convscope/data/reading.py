@@ -77,7 +77,10 @@ def _read_error(path: str | os.PathLike[str], shown: str, error: OSError) -> Ima
     if os.path.islink(path):
         target = printable(os.readlink(path))
         return ImageError(f"`{shown}` is a link to `{target}`, which does not exist", code="missing")
-    return ImageError(f"there is no file `{shown}` ({reason})", code="missing", hint=_way_out(path))
+    if not shown:
+        return ImageError("no picture is named: its path is empty", code="missing")
+    why = f" ({reason})" if error.errno == errno.ENOTDIR else ""
+    return ImageError(f"there is no file `{shown}`{why}", code="missing", hint=_way_out(path))
 
 
 def _way_out(path: str | os.PathLike[str]) -> str:

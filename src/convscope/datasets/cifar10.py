@@ -152,15 +152,16 @@ def _download(folder: Path) -> Path:
     from torchvision.datasets import CIFAR10
     from torchvision.datasets.utils import download_url
 
+    from convscope.models.fetching import reason
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder, prefix=".fetching-") as place:
             download_url(CIFAR10.url, place, ARCHIVE, CIFAR10.tgz_md5)
             os.replace(Path(place) / ARCHIVE, folder / ARCHIVE)
     except (OSError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(getattr(error, "reason", None) or error).split())[:200]
         raise DatasetError(
-            f"CIFAR-10 is not in {printable(folder)} and could not be downloaded: {reason}",
+            f"CIFAR-10 is not in {printable(folder)} and could not be downloaded: {reason(error)}",
             code="download",
             hint=OFFLINE,
         ) from error

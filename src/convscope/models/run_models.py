@@ -53,8 +53,10 @@ def read_config(folder: Path) -> dict[str, Any]:
         config = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ModelError(f"`{folder}` is not a run folder: it has no {CONFIG_NAME}") from error
-    except (OSError, ValueError) as error:
-        raise ModelError(f"`{path}` cannot be read: {error}") from error
+    except OSError as error:
+        raise ModelError(f"`{path}` cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"`{path}` is damaged: it does not hold JSON") from error
     if not isinstance(config, dict) or config.get("schema") != SCHEMA:
         found = config.get("schema") if isinstance(config, dict) else None
         raise ModelError(f"`{path}` should be of schema {SCHEMA}; it says {found!r}")
