@@ -106,3 +106,21 @@ def test_the_layout_in_memory_makes_no_difference(layout: torch.memory_format) -
     images = pictures().contiguous(memory_format=layout)
     made = Batches(images, torch.arange(COUNT), batch=5, flip="random", translate=2, seed=3)
     assert torch.equal(whole(made, 1)[0], whole(batches(flip="random", translate=2), 1)[0])
+
+
+def test_in_the_first_epochs_pictures_are_squares_of_themselves() -> None:
+    made = batches(part=5, part_epochs=2, translate=1)
+    corners = set()
+    for epoch in range(2):
+        pixels, labels = whole(made, epoch)
+        assert pixels.shape == (COUNT, 3, 5, 5)
+        assert torch.equal(pixels[:, 0, 2, 2], labels.to(torch.uint8))
+        top, left = pixels[:, 1, 0, 0], pixels[:, 2, 0, 0]
+        assert torch.equal(pixels[:, 1, :, 0], top.unsqueeze(1) + torch.arange(5, dtype=torch.uint8))
+        assert torch.equal(pixels[:, 2, 0, :], left.unsqueeze(1) + torch.arange(5, dtype=torch.uint8))
+        corners |= set(zip(top.tolist(), left.tolist(), strict=True))
+    assert {row for row, _ in corners} == {column for _, column in corners} == {0, 1, 2, 3}
+    assert whole(made, 2)[0].shape == (COUNT, 3, 8, 8)
+    assert whole(batches(part=9, part_epochs=1), 0)[0].shape == (COUNT, 3, 8, 8)
+    again, _ = whole(made, 1, 2)
+    assert torch.equal(again, whole(made, 1)[0][10:])

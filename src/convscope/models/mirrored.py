@@ -148,6 +148,25 @@ class Pairs:
             raise _unfit("its answers differ for a picture and its mirror image")
 
 
+def paired(module: nn.Module, like: Tensor) -> Pairs:
+    """Make the maps of a network pairs, and try that they are.
+
+    Parameters
+    ----------
+    like
+        A tensor shaped as the network's input.
+
+    Raises
+    ------
+    UsageError
+        For a network that cannot have them, which is left half changed.
+    """
+    pairs = Pairs(module)
+    pairs.begin()
+    pairs.check(torch.rand(like.shape, generator=torch.Generator().manual_seed(0)).to(like))
+    return pairs
+
+
 def unfolded(module: nn.Module, halves: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """All weights of a network from those its file holds: the first of each pair."""
     pairs = Pairs(module)

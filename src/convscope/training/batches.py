@@ -41,6 +41,9 @@ class Batches:
         from the edge.
     crop
         Each image a random part of itself, 8 to 100 % of its area, resized to the whole.
+    part, part_epochs
+        In so many first epochs each image is only a random square of itself, ``part`` pixels a side, and not
+        moved.
     side
         Of a square, in pixels: random parts are resized to it instead.
     read
@@ -66,11 +69,14 @@ class Batches:
         flip: str = "none",
         translate: int = 0,
         crop: bool = False,
+        part: int = 0,
+        part_epochs: int = 0,
         side: int = 0,
         read: Read | None = None,
         seed: int = 0,
     ) -> None:
         self.images, self.labels, self.side, self.read = images, labels, side, read
+        self.part, self.part_epochs = part, part_epochs
         self.batch, self.flip, self.translate, self.crop, self.seed = batch, flip, translate, crop, seed
 
     def __len__(self) -> int:
@@ -93,7 +99,9 @@ class Batches:
                 pixels = _flipped(pixels, mirrored[chosen])
             if self.crop:
                 pixels = _cropped(pixels, random, self.side)
-            if self.translate:
+            if epoch < self.part_epochs:
+                pixels = _part(pixels, self.part, random)
+            elif self.translate:
                 pixels = _moved(pixels, self.translate, random)
             yield pixels, self.labels[chosen]
 
@@ -131,6 +139,16 @@ def _flipped(pixels: Tensor, mirrored: Tensor) -> Tensor:
     where = mirrored.nonzero().squeeze(1)
     pixels[where] = pixels[where].flip(3)
     return pixels
+
+
+def _part(pixels: Tensor, side: int, random: torch.Generator) -> Tensor:
+    """Of each picture a random square, at most the whole."""
+    count, _, rows, columns = pixels.shape
+    height, width = min(side, rows), min(side, columns)
+    top = torch.randint(rows - height + 1, (count, 1, 1), generator=random)
+    left = torch.randint(columns - width + 1, (count, 1, 1), generator=random)
+    which, down, right = torch.arange(count).view(-1, 1, 1), torch.arange(height), torch.arange(width)
+    return pixels.permute(0, 2, 3, 1)[which, top + down.unsqueeze(1), left + right].permute(0, 3, 1, 2)
 
 
 def _moved(pixels: Tensor, most: int, random: torch.Generator) -> Tensor:

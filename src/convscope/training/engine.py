@@ -15,16 +15,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from convscope.errors import DivergedError
 from convscope.models import Model
+from convscope.models.mirrored import paired
 from convscope.tracing import blank_input, trace
 from convscope.training.averaging import Average
 from convscope.training.batches import Batches
 from convscope.training.evaluation import Evaluation, class_scores, measure
 from convscope.training.fast_layers import FastLayers
+from convscope.training.hooks import Hooks
 from convscope.training.huge_pages import use_huge_pages
 from convscope.training.optimizers import make_optimizer
 from convscope.training.pictures import Pictures
@@ -41,21 +43,6 @@ from convscope.training.whitening import first_convolution, whiten
 _SETTLED = 16
 # Training pictures whose patches the first filters begin with.
 _SAMPLE = 2048
-
-
-@dataclass
-class Hooks:
-    """What is called on the way.
-
-    ``on_step(step, module)`` after each step, counted from 1, and with 0 before the first;
-    ``on_progress`` with each step's ``Progress``; ``on_epoch`` with each finished row of metrics;
-    ``save`` whenever the state should reach the disk.
-    """
-
-    on_step: Callable[[int, nn.Module], None] | None = None
-    on_progress: Callable[[Progress], None] | None = None
-    on_epoch: Callable[[dict[str, Any]], None] | None = None
-    save: Callable[[], None] | None = None
 
 
 @dataclass
@@ -113,6 +100,7 @@ class Engine:
         self.module.to(self.device)
         if recipe.channels_last:
             self.module.to(memory_format=torch.channels_last)
+        self._pairs = paired(self.module, blank_input(self.model)) if recipe.mirrored_pairs else None
         self.group.share(self.module)
         self._freeze()
         self._streams = self.train.images is None
@@ -123,6 +111,8 @@ class Engine:
             flip=recipe.flip,
             translate=recipe.translate,
             crop=recipe.crop,
+            part=recipe.part,
+            part_epochs=round(recipe.part_share * recipe.epochs) if recipe.part else 0,
             side=self.side,
             read=self._read if self._streams else None,
             seed=self.seed,
@@ -290,6 +280,8 @@ class Engine:
         if self._half is not None:
             self._half.hand_over()
         self.group.add_gradients(self._parameters)
+        if self._pairs is not None:
+            self._pairs.average_gradients()
         self.optimizer.step()
         self.sums.loss += total
         self.sums.right += int(hits)
@@ -298,6 +290,8 @@ class Engine:
         self._made += 1
         if self._made == _SETTLED and self.device.type == "cpu":
             use_huge_pages()
+        if self._pairs is not None and self.step % self.steps_per_epoch == 0:
+            self._pairs.average()
         if self.average is not None:
             self.average.step(self.step)
         return int(count), stops > 0, saves > 0
@@ -350,7 +344,8 @@ class Engine:
         if last or (epoch + 1) % self.recipe.evaluate_every == 0:
             self.evaluation = self.group.tell(self.measure() if self.group.first else None)
             assert self.evaluation is not None
-            row["test_loss"] = _finite(self.evaluation.loss)
+            loss = self.evaluation.loss
+            row["test_loss"] = loss if math.isfinite(loss) else None
             row["test_accuracy"] = self.evaluation.accuracy
         self.history.append(row)
         if hooks.on_epoch is not None:
@@ -402,7 +397,3 @@ class Engine:
         # Large networks on slow disks: at most a twentieth of the time goes into saving.
         if self.checkpoint_seconds:
             self._pause = max(self.checkpoint_seconds, 20 * (self._saved_when - began))
-
-
-def _finite(value: float) -> float | None:
-    return value if math.isfinite(value) else None

@@ -141,6 +141,11 @@ def prepare(
         raise UsageError(
             "filters that were learned cannot begin anew", hint="Leave them as they are: --set whiten=no."
         )
+    if wish.transfer and recipe.mirrored_pairs:
+        raise UsageError(
+            "maps that were learned cannot be made mirrored pairs",
+            hint="Leave it out: --set mirrored_pairs=no.",
+        )
     learned = load_model(wish.model, weights=wish.weights, input_size=wish.size) if wish.transfer else None
     base = _base(learned) if learned else None
     dataset, side = _read(wish, base, on_read)

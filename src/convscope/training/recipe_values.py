@@ -60,6 +60,9 @@ class Recipe:
         epoch (``alternating``).
     translate
         Images are moved by up to so many pixels each way, what is missing mirrored from the edge.
+    part, part_share
+        In this share of the epochs, from the first, images are random squares of themselves, ``part`` pixels
+        a side, which cost less; 0 for whole images throughout.
     crop
         ``True``: a random part of 8 to 100 % of the area, its sides in proportion 3:4 to 4:3, is resized
         to the input (RandomResizedCrop).
@@ -77,7 +80,10 @@ class Recipe:
         The scales of normalisation layers stay at 1.
     whiten
         The filters of the first convolution begin along the principal directions of the training pictures'
-        patches, instead of at random (``whitening``).
+        patches and against them, instead of at random (``whitening``).
+    mirrored_pairs
+        The network's maps are made pairs: one shows of a picture what the other shows of its mirror image, so
+        that both get the same answer. Only for chains of convolutions that end in one linear layer.
     hidden
         When learning is transferred: values of a hidden layer before the class scores. The network's
         whole old classifier is then exchanged, and its scores are logarithms of probabilities.
@@ -114,6 +120,8 @@ class Recipe:
     inputs: str = "normalized"
     flip: str = "none"
     translate: int = 0
+    part: int = 0
+    part_share: float = 0.0
     crop: bool = False
     precision: str = "fp32"
     channels_last: bool = True
@@ -125,6 +133,7 @@ class Recipe:
     mirror: bool = False
     freeze_scales: bool = False
     whiten: bool = False
+    mirrored_pairs: bool = False
     hidden: int = 0
     outputs: int = 0
     evaluate_every: int = 1
@@ -215,6 +224,8 @@ _RANGES = (
     ("filter_momentum", 0, 1),
     ("label_smoothing", 0, 1),
     ("translate", 0, 1000),
+    ("part", 0, _ANY),
+    ("part_share", 0, 1),
     ("averaging_decay", 0, 1),
     ("averaging_every", 1, _ANY),
     ("hidden", 0, _ANY),

@@ -19,10 +19,11 @@ from convscope.files import atomic_write
 from convscope.models.building import seeded
 from convscope.training import events
 from convscope.training import state as states
-from convscope.training.engine import Engine, Hooks
+from convscope.training.engine import Engine
 from convscope.training.evaluation import Evaluation
 from convscope.training.filmed import filmed
 from convscope.training.folder import RunFolder, next_free
+from convscope.training.hooks import Hooks
 from convscope.training.plan import Plan, Wish, pick_device, prepare
 from convscope.training.recipes import Recipe
 from convscope.training.resuming import refuse_other, restore
