@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from convscope.cli.counting import counting
-from convscope.cli.options import JsonOption, note, print_json, say
+from convscope.cli.options import JsonOption, StrictOption, note, optional, print_json, say
 from convscope.cli.spared import spare_inputs
 
 if TYPE_CHECKING:
@@ -26,39 +26,29 @@ def run(
     ] = "digits",
     root: Annotated[
         Path | None,
-        typer.Option(
+        optional(
             "--root",
-            metavar="PLACE",
-            help="Where CIFAR-10 lies: the release's folder or archive, or a folder or zip of its pictures. "
+            "PLACE",
+            "Where CIFAR-10 lies: the release's folder or archive, or a folder or zip of its pictures. "
             "If not given, it is downloaded once.",
-            show_default=False,
         ),
     ] = None,
     sheet: Annotated[
-        Path | None,
-        typer.Option(
-            "--sheet",
-            metavar="FILE",
-            help="Draw a contact sheet, pictures of every class, as PNG.",
-            show_default=False,
-        ),
+        Path | None, optional("--sheet", "FILE", "Draw a contact sheet, pictures of every class, as PNG.")
     ] = None,
     size: Annotated[
         int | None,
-        typer.Option(
+        optional(
             "--size",
+            "PIXELS",
+            "Side of the square every picture is scaled to; pictures of one size keep it if not given.",
             min=1,
-            metavar="PIXELS",
-            help="Side of the square every picture is scaled to; pictures of one size keep it if not given.",
-            show_default=False,
         ),
     ] = None,
     seed: Annotated[
         int, typer.Option("--seed", metavar="N", help="For the test part, where the data has none.")
     ] = 0,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at the first picture that cannot be read.")
-    ] = False,
+    strict: StrictOption = False,
     json: JsonOption = False,
 ) -> None:
     """Describe a data set: counts, sizes, mean and standard deviation, a contact sheet, problems.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convscope.cli.options import JsonOption, print_json, say, step
+from convscope.cli.options import JsonOption, RootOption, optional, print_json, say, step
 from convscope.cli.tables import print_table
 
 if TYPE_CHECKING:
@@ -19,13 +19,7 @@ def run(
     ],
     data: Annotated[
         str | None,
-        typer.Option(
-            "--data",
-            "-d",
-            metavar="WHAT",
-            help="As for `convscope train`; what the run was trained on if not given.",
-            show_default=False,
-        ),
+        optional("--data -d", "WHAT", "As for `convscope train`; what the run was trained on if not given."),
     ] = None,
     part: Annotated[
         str, typer.Option("--part", metavar="WHICH", help="`test`: never trained on; or `train`.")
@@ -37,12 +31,7 @@ def run(
             help="Beside the accuracy show what an article's mistake gives: training images, dropout on.",
         ),
     ] = False,
-    root: Annotated[
-        str | None,
-        typer.Option(
-            "--root", metavar="PATH", help="Where the files of CIFAR-10 are, if at hand.", show_default=False
-        ),
-    ] = None,
+    root: RootOption = None,
     json: JsonOption = False,
 ) -> None:
     """Measure a trained network in evaluation mode: accuracy with its interval, class by class.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convscope.cli.options import JsonOption, print_json, say, step
+from convscope.cli.options import JsonOption, optional, print_json, say, step
 from convscope.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,28 +25,21 @@ def run(
     ],
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Where the page with the slider goes (.html); `RUN-film.html` if nothing else is asked for.",
-            show_default=False,
+        optional(
+            "--output -o",
+            "FILE",
+            "Where the page with the slider goes (.html); `RUN-film.html` if nothing else is asked for.",
         ),
     ] = None,
     animate: Annotated[
-        Path | None,
-        typer.Option(
-            "--animate", metavar="FILE", help="Write an animation: .gif, .webp or .mp4.", show_default=False
-        ),
+        Path | None, optional("--animate", "FILE", "Write an animation: .gif, .webp or .mp4.")
     ] = None,
     layer: Annotated[
         str | None,
-        typer.Option(
-            "--layer",
-            "-l",
-            metavar="NAME",
-            help="Whose filters and maps the animation shows; the first convolution's if not given.",
-            show_default=False,
+        optional(
+            "--layer -l",
+            "NAME",
+            "Whose filters and maps the animation shows; the first convolution's if not given.",
         ),
     ] = None,
     image: Annotated[

@@ -14,6 +14,7 @@ from convscope.cli.options import (
     WeightsOption,
     load,
     note,
+    optional,
     print_json,
     record,
     step,
@@ -37,12 +38,10 @@ def run(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="PATH",
-            help="A .png file for one layer, a folder for several; the folder MODEL-filters if not given.",
-            show_default=False,
+        optional(
+            "--output -o",
+            "PATH",
+            "A .png file for one layer, a folder for several; the folder MODEL-filters if not given.",
         ),
     ] = None,
     all_layers: Annotated[bool, typer.Option("--all", help="Every convolution.")] = False,

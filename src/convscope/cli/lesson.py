@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convscope.cli.options import JsonOption, note, print_json, say, step
+from convscope.cli.options import JsonOption, note, optional, print_json, say, step
 from convscope.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,73 +36,40 @@ def run(
     ] = None,
     kernel: Annotated[
         str | None,
-        typer.Option(
-            "--kernel",
-            "-k",
-            metavar="KERNEL",
-            help="A name (`sobel-x`), numbers (`1 0 -1; 1 0 -1; 1 0 -1`), `cut`, or `MODEL LAYER CHANNEL`, "
+        optional(
+            "--kernel -k",
+            "KERNEL",
+            "A name (`sobel-x`), numbers (`1 0 -1; 1 0 -1; 1 0 -1`), `cut`, or `MODEL LAYER CHANNEL`, "
             "where the lesson takes it.",
-            show_default=False,
         ),
     ] = None,
-    stride: Annotated[
-        str | None, typer.Option("--stride", metavar="N", help="Steps of the window.", show_default=False)
-    ] = None,
-    padding: Annotated[
-        str | None,
-        typer.Option("--padding", metavar="N", help="`none`, `same` or a number.", show_default=False),
-    ] = None,
+    stride: Annotated[str | None, optional("--stride", "N", "Steps of the window.")] = None,
+    padding: Annotated[str | None, optional("--padding", "N", "`none`, `same` or a number.")] = None,
     padding_mode: Annotated[
-        str | None,
-        typer.Option(
-            "--padding-mode",
-            metavar="MODE",
-            help="`zeros`, `reflect`, `replicate` or `circular`.",
-            show_default=False,
-        ),
+        str | None, optional("--padding-mode", "MODE", "`zeros`, `reflect`, `replicate` or `circular`.")
     ] = None,
-    dilation: Annotated[
-        str | None,
-        typer.Option("--dilation", metavar="N", help="Steps between the kernel's cells.", show_default=False),
-    ] = None,
-    bias: Annotated[
-        str | None, typer.Option("--bias", metavar="NUMBER", help="Added to every cell.", show_default=False)
-    ] = None,
+    dilation: Annotated[str | None, optional("--dilation", "N", "Steps between the kernel's cells.")] = None,
+    bias: Annotated[str | None, optional("--bias", "NUMBER", "Added to every cell.")] = None,
     box: Annotated[
-        str | None,
-        typer.Option(
-            "--box",
-            metavar="TOP,LEFT,ROWS,COLUMNS",
-            help="The part of the picture that is the kernel.",
-            show_default=False,
-        ),
+        str | None, optional("--box", "TOP,LEFT,ROWS,COLUMNS", "The part of the picture that is the kernel.")
     ] = None,
     crop: Annotated[
-        str | None,
-        typer.Option(
-            "--crop",
-            metavar="TOP,LEFT,ROWS,COLUMNS",
-            help="The part of the picture that is convolved.",
-            show_default=False,
-        ),
+        str | None, optional("--crop", "TOP,LEFT,ROWS,COLUMNS", "The part of the picture that is convolved.")
     ] = None,
     weights: Annotated[
         str | None,
-        typer.Option(
-            "--weights",
-            "-w",
-            metavar="WHICH",
-            help="Of the network a kernel is taken from: `default` (trained) or `none` (random).",
-            show_default=False,
+        optional(
+            "--weights -w",
+            "WHICH",
+            "Of the network a kernel is taken from: `default` (trained) or `none` (random).",
         ),
     ] = None,
     settings: Annotated[
         list[str] | None,
-        typer.Option(
+        optional(
             "--set",
-            metavar="NAME=VALUE",
-            help="Set any other control; `convscope lesson NAME --controls` lists them. May be given again.",
-            show_default=False,
+            "NAME=VALUE",
+            "Set any other control; `convscope lesson NAME --controls` lists them. May be given again.",
         ),
     ] = None,
     controls: Annotated[
@@ -110,22 +77,14 @@ def run(
     ] = False,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="Where the picture goes (.png); `lesson-NAME.png` if nothing else is asked for.",
-            show_default=False,
+        optional(
+            "--output -o",
+            "FILE",
+            "Where the picture goes (.png); `lesson-NAME.png` if nothing else is asked for.",
         ),
     ] = None,
     animate: Annotated[
-        Path | None,
-        typer.Option(
-            "--animate",
-            metavar="FILE",
-            help="Write the steps as an animation: .gif, .webp or .mp4.",
-            show_default=False,
-        ),
+        Path | None, optional("--animate", "FILE", "Write the steps as an animation: .gif, .webp or .mp4.")
     ] = None,
     frames: Annotated[
         int,

@@ -12,6 +12,8 @@ import typer
 from convscope.cli.options import (
     DEFAULT_IMAGE,
     DEFAULT_MODEL,
+    IMAGE_HELP,
+    MODEL_HELP,
     JsonOption,
     NormalizeOption,
     SizeOption,
@@ -19,6 +21,7 @@ from convscope.cli.options import (
     WeightsOption,
     load,
     note,
+    optional,
     print_json,
     record,
     remarks,
@@ -33,28 +36,18 @@ if TYPE_CHECKING:
 
 
 def run(
-    image: Annotated[
-        str, typer.Argument(metavar="IMAGE", help="A picture file, or a sample such as `sample:cat`.")
-    ] = DEFAULT_IMAGE,
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help=IMAGE_HELP)] = DEFAULT_IMAGE,
     model: Annotated[
         str,
         typer.Option(
             "--model",
             "-m",
             metavar="MODEL",
-            help="A torchvision name such as `resnet50`, `timm:NAME`, your own `path/to/net.py:Class`, or "
-            "one of those `convscope models` lists.",
+            help=MODEL_HELP,
         ),
     ] = DEFAULT_MODEL,
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="The report to write; IMAGE-MODEL.html if not given.",
-            show_default=False,
-        ),
+        Path | None, optional("--output -o", "FILE", "The report to write; IMAGE-MODEL.html if not given.")
     ] = None,
     weights: WeightsOption = "default",
     no_normalize: NormalizeOption = False,
@@ -62,12 +55,7 @@ def run(
     top: TopOption = 5,
     scene: Annotated[
         Path | None,
-        typer.Option(
-            "--scene",
-            metavar="FILE",
-            help="Also save what the report shows: a zip of numbers (JSON and .npy).",
-            show_default=False,
-        ),
+        optional("--scene", "FILE", "Also save what the report shows: a zip of numbers (JSON and .npy)."),
     ] = None,
     json: JsonOption = False,
 ) -> None:

@@ -17,6 +17,7 @@ from convscope.cli.options import (
     WeightsOption,
     load,
     note,
+    optional,
     print_json,
     record,
     step,
@@ -50,12 +51,10 @@ def run(
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "-o",
-            metavar="PATH",
-            help="A .png file for one layer, a folder for several; the folder MODEL-maps if not given.",
-            show_default=False,
+        optional(
+            "--output -o",
+            "PATH",
+            "A .png file for one layer, a folder for several; the folder MODEL-maps if not given.",
         ),
     ] = None,
     all_layers: Annotated[bool, typer.Option("--all", help="Every layer that can be drawn.")] = False,
@@ -70,14 +69,7 @@ def run(
         ),
     ] = Range.channel,
     strongest: Annotated[
-        int | None,
-        typer.Option(
-            "--strongest",
-            min=1,
-            metavar="N",
-            help="Only the N channels with the largest |value|.",
-            show_default=False,
-        ),
+        int | None, optional("--strongest", "N", "Only the N channels with the largest |value|.", min=1)
     ] = None,
     channels: Annotated[
         int, typer.Option("--channels", min=1, metavar="N", help="At most this many channels a layer.")

@@ -20,21 +20,20 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "efficientnet_lite0"
 DEFAULT_IMAGE = "sample:cat"
 
-ModelArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="MODEL",
-        help="A torchvision name such as `resnet50`, `timm:NAME`, your own `path/to/net.py:Class`, or one of "
-        "those `convscope models` lists.",
-        show_default=False,
-    ),
-]
-ImageArgument = Annotated[
-    str,
-    typer.Argument(
-        metavar="IMAGE", help="A picture file, or a sample such as `sample:cat`.", show_default=False
-    ),
-]
+MODEL_HELP = (
+    "A torchvision name such as `resnet50`, `timm:NAME`, your own `path/to/net.py:Class`, or one of those "
+    "`convscope models` lists."
+)
+IMAGE_HELP = "A picture file, or a sample such as `sample:cat`."
+
+
+def optional(names: str, metavar: str, help: str, *, min: float | None = None) -> Any:
+    """An option that is off unless given: its help shows no default. ``names`` stand apart by spaces."""
+    return typer.Option(*names.split(), metavar=metavar, help=help, min=min, show_default=False)
+
+
+ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help=MODEL_HELP, show_default=False)]
+ImageArgument = Annotated[str, typer.Argument(metavar="IMAGE", help=IMAGE_HELP, show_default=False)]
 WeightsOption = Annotated[
     str,
     typer.Option(
@@ -54,18 +53,15 @@ NormalizeOption = Annotated[
     ),
 ]
 SizeOption = Annotated[
-    int | None,
-    typer.Option(
-        "--size",
-        min=1,
-        metavar="PIXELS",
-        help="Side of the model's input, if not its own.",
-        show_default=False,
-    ),
+    int | None, optional("--size", "PIXELS", "Side of the model's input, if not its own.", min=1)
 ]
 TopOption = Annotated[int, typer.Option("--top", min=1, metavar="N", help="How many answers to show.")]
 JsonOption = Annotated[
     bool, typer.Option("--json", help="Print the numbers as JSON; what is not finite is null.")
+]
+RootOption = Annotated[str | None, optional("--root", "PATH", "Where the files of CIFAR-10 are, if at hand.")]
+StrictOption = Annotated[
+    bool, typer.Option("--strict", help="Stop at the first picture that cannot be read.")
 ]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convscope.cli.options import JsonOption, note, print_json, say
+from convscope.cli.options import JsonOption, RootOption, StrictOption, note, optional, print_json, say
 from convscope.cli.training_progress import shown_progress
 from convscope.errors import UsageError
 
@@ -31,24 +31,20 @@ def run(
     ] = None,
     data: Annotated[
         str | None,
-        typer.Option(
-            "--data",
-            "-d",
-            metavar="WHAT",
-            help="`digits` (the default, offline), `cifar10`, a folder of class folders or a zip of one; "
+        optional(
+            "--data -d",
+            "WHAT",
+            "`digits` (the default, offline), `cifar10`, a folder of class folders or a zip of one; "
             "some classes of it: `cifar10:airplane,automobile,ship`.",
-            show_default=False,
         ),
     ] = None,
     transfer: Annotated[
         str | None,
-        typer.Option(
-            "--transfer",
-            "-t",
-            metavar="MODEL",
-            help="Instead of MODEL: a trained network (torchvision, `timm:NAME`, a run folder) gets a new "
+        optional(
+            "--transfer -t",
+            "MODEL",
+            "Instead of MODEL: a trained network (torchvision, `timm:NAME`, a run folder) gets a new "
             "classifier for these classes, and only that is trained.",
-            show_default=False,
         ),
     ] = None,
     unfreeze: Annotated[
@@ -63,70 +59,46 @@ def run(
     ] = "default",
     recipe: Annotated[
         str | None,
-        typer.Option(
-            "--recipe",
-            "-r",
-            metavar="NAME",
-            help="`article`: as the article says, mistakes mended; `fast`: ours; `plain`: for any network. "
+        optional(
+            "--recipe -r",
+            "NAME",
+            "`article`: as the article says, mistakes mended; `fast`: ours; `plain`: for any network. "
             "If not given: the article's for its own pictures, else `plain`.",
-            show_default=False,
         ),
     ] = None,
     run_: Annotated[
         str | None,
-        typer.Option(
-            "--run",
-            "-o",
-            metavar="FOLDER",
-            help="Where everything goes; a new folder under runs/ if not given.",
-            show_default=False,
-        ),
+        optional("--run -o", "FOLDER", "Where everything goes; a new folder under runs/ if not given."),
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in `--run` from its last checkpoint.")
     ] = False,
-    epochs: Annotated[
-        int | None,
-        typer.Option("--epochs", "-e", metavar="N", help="Passes over the images.", show_default=False),
-    ] = None,
-    batch: Annotated[
-        int | None, typer.Option("--batch", "-b", metavar="N", help="Images a step.", show_default=False)
-    ] = None,
+    epochs: Annotated[int | None, optional("--epochs -e", "N", "Passes over the images.")] = None,
+    batch: Annotated[int | None, optional("--batch -b", "N", "Images a step.")] = None,
     learning_rate: Annotated[
-        float | None,
-        typer.Option("--learning-rate", "-l", metavar="RATE", help="Its largest value.", show_default=False),
+        float | None, optional("--learning-rate -l", "RATE", "Its largest value.")
     ] = None,
     precision: Annotated[
         str | None,
-        typer.Option(
-            "--precision",
-            metavar="WHICH",
-            help="`fp32`, `bf16`, or `auto`: bf16 where the processor has it.",
-            show_default=False,
-        ),
+        optional("--precision", "WHICH", "`fp32`, `bf16`, or `auto`: bf16 where the processor has it."),
     ] = None,
     compile_: Annotated[bool, typer.Option("--compile", help="Let torch compile the network first.")] = False,
     set_: Annotated[
         list[str] | None,
-        typer.Option(
+        optional(
             "--set",
-            metavar="NAME=VALUE",
-            help="Any value of the recipe, such as `momentum=0.8`; may be repeated. `--set ?` lists them.",
-            show_default=False,
+            "NAME=VALUE",
+            "Any value of the recipe, such as `momentum=0.8`; may be repeated. `--set ?` lists them.",
         ),
     ] = None,
-    seed: Annotated[
-        int | None, typer.Option("--seed", "-s", metavar="N", help="0 if not given.", show_default=False)
-    ] = None,
+    seed: Annotated[int | None, optional("--seed -s", "N", "0 if not given.")] = None,
     threads: Annotated[
         int | None,
-        typer.Option(
-            "--threads",
-            "-j",
+        optional(
+            "--threads -j",
+            "N",
+            "With 1, the same seed gives the same weights bit for bit on one machine.",
             min=1,
-            metavar="N",
-            help="With 1, the same seed gives the same weights bit for bit on one machine.",
-            show_default=False,
         ),
     ] = None,
     device: Annotated[
@@ -148,21 +120,9 @@ def run(
             "--nodes", min=1, metavar="N", help="On N machines, started on each as Lightning Fabric says."
         ),
     ] = 1,
-    size: Annotated[
-        int | None,
-        typer.Option(
-            "--size", min=1, metavar="PIXELS", help="Side of the network's input.", show_default=False
-        ),
-    ] = None,
-    root: Annotated[
-        str | None,
-        typer.Option(
-            "--root", metavar="PATH", help="Where the files of CIFAR-10 are, if at hand.", show_default=False
-        ),
-    ] = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Stop at the first picture that cannot be read.")
-    ] = False,
+    size: Annotated[int | None, optional("--size", "PIXELS", "Side of the network's input.", min=1)] = None,
+    root: RootOption = None,
+    strict: StrictOption = False,
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write event files for TensorBoard too.")
     ] = False,
@@ -175,13 +135,7 @@ def run(
         ),
     ] = True,
     animate: Annotated[
-        Path | None,
-        typer.Option(
-            "--animate",
-            metavar="FILE",
-            help="Write the film as an animation too: .gif, .webp or .mp4.",
-            show_default=False,
-        ),
+        Path | None, optional("--animate", "FILE", "Write the film as an animation too: .gif, .webp or .mp4.")
     ] = None,
     checkpoint: Annotated[
         float,

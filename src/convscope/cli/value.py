@@ -15,6 +15,7 @@ from convscope.cli.options import (
     WeightsOption,
     load,
     note,
+    optional,
     print_json,
     record,
     say,
@@ -35,11 +36,8 @@ def run(
     channel: Annotated[int, typer.Option("--channel", "-c", min=0, metavar="N", help="Channel, from 0.")] = 0,
     at: Annotated[
         str | None,
-        typer.Option(
-            "--at",
-            metavar="ROW,COLUMN",
-            help="Cell of the map, from 0; where not given, the one of the largest |value|.",
-            show_default=False,
+        optional(
+            "--at", "ROW,COLUMN", "Cell of the map, from 0; where not given, the one of the largest |value|."
         ),
     ] = None,
     terms: Annotated[int, typer.Option("--terms", min=1, metavar="N", help="How many terms to print.")] = 12,
