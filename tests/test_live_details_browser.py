@@ -190,3 +190,25 @@ def test_who_is_told_to_come_again_does_so_unnoticed(live: LivePage) -> None:
         })().then(done, (cause) => done(String(cause)));"""
     )
     assert told == {"health": {"ok": True}, "code": "busy", "tries": 3 + 6}
+
+
+def test_the_bar_is_one_line_with_whole_names_where_there_is_room(live: LivePage) -> None:
+    line = "root.querySelector('.bar').getBoundingClientRect().height"
+    names = "[...root.querySelectorAll('.bar h1 > *, .versus > *')]"
+    cut = f"{names}.filter(name => name.scrollWidth > name.clientWidth + 1)"
+    alone = live.get(line)
+    live.resize(1024, 768)
+    live.settle()
+    assert live.get(line) == alone
+    assert live.get(f"{cut}.length") == 0
+    live.resize(1440, 900)
+    live.run("viewer.context.toggle(2)")
+    live.wait("root.querySelector('[data-key=versus]')")
+    live.run("root.querySelector('[data-key=versus]').click()")
+    live.wait("root.querySelector('.versus')")
+    live.awaken()
+    assert live.get(line) == pytest.approx(alone, abs=1)
+    assert live.get(f"{cut}.length") == 0
+    live.resize(800, 700)
+    live.settle()
+    assert live.get("document.documentElement.scrollWidth") == 800

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from functools import cache
 from typing import Any
 
@@ -45,7 +46,7 @@ def widget_style() -> str:
     >>> "@media (max-width" in widget_style(), widget_style().count("@container viewer (max-width") > 3
     (False, True)
     """
-    return viewer_style(STYLES).replace("@media (max-width", "@container viewer (max-width")
+    return re.sub(r"@media \((?=m(ax|in)-width)", "@container viewer (", viewer_style(STYLES))
 
 
 class LiveWidget(anywidget.AnyWidget):

@@ -117,7 +117,7 @@ def page_files() -> dict[str, tuple[str, bytes, bytes]]:
     ``style.css`` is the viewer's style sheets in one.
     """
     viewer = resources.files("convscope") / "viewer"
-    texts = {file.name: file.read_bytes() for file in viewer.iterdir()}
+    texts = {file.name: file.read_bytes() for file in viewer.iterdir() if file.is_file()}
     found = {
         name: (_KINDS[suffix], data, pack(data, 9))
         for name, data in texts.items()

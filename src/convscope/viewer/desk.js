@@ -233,7 +233,7 @@ function fitSecond(desk, look, other, context, viewer) {
   } });
   if (plain && !other) viewer.places.subject.querySelector(".edits .line").append(element("button", { type: "button", class: "quiet", title: "maps as they are beside these (v)", data: { key: "versus" }, on: { click: () => desk.go({ versus: plain }) } }, "Compare maps"));
   if (!other) return;
-  viewer.heading.append(element("span", { class: "versus" }, element("span", { class: "dim" }, "beside "), element("span", { title: name }, "B ", secondName(look.wish, other.wish, desk.session)), " ",
+  viewer.heading.append(element("span", { class: "versus" }, element("span", { class: "dim" }, "beside "), element("span", { title: name }, "B ", secondName(look.wish, other.wish, desk.session)),
     element("button", { type: "button", class: "quiet", title: "look at one alone (v)", "aria-label": "take the second look away", on: { click: () => desk.go({ versus: "" }) } }, "×")));
   const answers = viewer.places.subject.querySelector(".answers");
   if (other.source.manifest.softmax_of === look.source.manifest.softmax_of) comparedAnswers(other, look, ["B", "A"]).then((parts) => parts && fill(answers, ...parts));

@@ -95,7 +95,8 @@ export class MapGlass {
     if (maps) paintMap(this.canvas, maps, channel * rows * columns, rows, columns, pixelTable(node.signed, ground(), gain));
      else fill(this.readout, "The maps of this layer were left out of this report; its numbers are below.");
     const broken = maps ? countBytes(maps, channel * rows * columns, rows * columns, 0) : 0;
-    this.said.textContent = remark(numbers, broken);
+    const off = (this.context.switched?.(node.name, channel) ?? 1) * (this.context.switched?.(node.name) ?? 1) === 0;
+    this.said.textContent = off ? "switched off" : remark(numbers, broken);
     this.said.classList.toggle("warning", broken > 0);
     this.fillTable(numbers, broken);
     this.histogram.hidden = !maps || numbers.minimum === numbers.maximum;
