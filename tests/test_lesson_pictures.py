@@ -13,6 +13,7 @@ from convscope.errors import OutputError, UsageError
 from convscope.exhibits import animation
 from convscope.exhibits.animation import common_palette, save_animation
 from convscope.exhibits.drawing import TONES, Sheet, coloured, figure, text_width, wrap
+from convscope.exhibits.lesson_panels import _Axis, _tick
 from convscope.exhibits.lesson_picture import draw_lesson
 from convscope.exhibits.player import Player, chosen_steps
 from convscope.lesson import LESSONS, LessonResult, Map
@@ -221,3 +222,13 @@ def test_a_sheet_cuts_what_runs_over_its_edges():
     buffer = io.BytesIO()
     Image.fromarray(sheet.pixels).save(buffer, "PNG")
     assert buffer.tell() > 0
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(1, 16), (1_403_136, 342_337_536), (32, 1024), (900, 60_000), (18, 3e9)]
+)
+def test_ticks_of_a_logarithmic_axis_are_round_numbers_between_its_ends(low, high):
+    ticks = _Axis(low, high, True).ticks()
+    assert 2 <= len(ticks) <= 8
+    assert all(low <= tick <= high for tick in ticks)
+    assert all(len(_tick(tick)) <= 5 for tick in ticks)

@@ -143,3 +143,17 @@ def test_the_grid_runs_from_194_by_194_to_10_by_10_as_in_the_article(results):
     for stride, window in itertools.product((2, 9, 16), (3, 5, 7)):
         shares = [e["share"] for e in grid if e["stride"] == stride and e["pool"][0] == window]
         assert shares == sorted(shares, reverse=True)
+
+
+def test_a_peak_that_lies_elsewhere_already_at_stride_1_is_said_and_followed():
+    # A small even cut: anything with more contrast answers louder.
+    result = LESSONS["stride"].run(picture="sample:coins", box="4,4,24,24")
+    rows = result.numbers["strides"]
+    assert not any(row["found"] for row in rows)
+    first, text = np.array(rows[0]["peak_at"]), result.sentences["en"][1]
+    same = [
+        r["stride"] for r in rows[1:] if np.abs(np.array(r["peak_at"]) - first).max() < max(2, r["stride"])
+    ]
+    assert text.startswith("Already at stride 1 the peak lies elsewhere than the cut")
+    assert text.endswith(f"It is found again at stride {', '.join(map(str, same)) or '-'}.")
+    assert ", ".join(map(str, same)) in result.sentences["zh"][1]

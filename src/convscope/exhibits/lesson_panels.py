@@ -276,6 +276,10 @@ def _keys(one: Chart, room: int, language: str) -> list[list[tuple[int, int, str
     return lines
 
 
+#: Powers of two up to this are round numbers to a reader (strides, sizes); above it 1, 2 and 5 are.
+_LARGEST_TWO = 8192
+
+
 class _Axis:
     def __init__(self, low: float, high: float, log: bool) -> None:
         self.log = log and low > 0
@@ -293,6 +297,10 @@ class _Axis:
             first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
             if last - first >= 2:
                 return [10.0**n for n in range(first, last + 1, max(1, (last - first) // 4))]
+            if self.high > _LARGEST_TWO:
+                places = range(first - 1, last + 1)
+                round_ = [digit * 10.0**n for n in places for digit in (1, 2, 5)]
+                return [value for value in round_ if self.low <= value <= self.high] or [self.low]
             first, last = math.ceil(math.log2(self.low) - 1e-9), math.floor(math.log2(self.high) + 1e-9)
             return [2.0**n for n in range(first, last + 1)] or [self.low]
         rough = (self.high - self.low) / 5

@@ -144,7 +144,7 @@ def _compute(values: Values, tools: Tools) -> LessonResult:
         tuple(
             (
                 label,
-                *(f"{number(w)} + {b}" for w, b, _ in one),
+                *(f"{number(w)} + {number(b)}" for w, b, _ in one),
                 *[""] * (max(len(full), len(net)) - len(one)),
                 number(_total(one)[0]),
             )

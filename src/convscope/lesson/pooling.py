@@ -38,13 +38,14 @@ def _compute(values: Values, tools: Tools) -> LessonResult:
             pooled = pool(response, kind, size, stride)
             name = f"{kind} {size}/{stride}"
             shape = f"{pooled.shape[0]} x {pooled.shape[1]}"
+            gap = " " if label["zh"].startswith("L2") else ""
             # Absolute values and squares have no sign, so the L2 norm never goes below 0.
             maps[name] = Map(
                 pooled,
                 "sequential" if kind == "l2" else role,
                 both(
                     f"{label['en']} of {size} x {size}, stride {stride}",
-                    f"{size} × {size} 的{label['zh']}，步长 {stride}",
+                    f"{size} × {size} 的{gap}{label['zh']}，步长 {stride}",
                 ),
             )
             names.append(name)

@@ -99,6 +99,7 @@ def _compute(values: Values, tools: Tools) -> LessonResult:
     one, last = found[0], found[-1]
     cheaper = one["multiply_adds"] / last["multiply_adds"]
     kept = [row["stride"] for row in found if row["found"]]
+    same = [row["stride"] for row in found[1:] if _apart(row, one) < max(2, row["stride"]) * photo.factor]
     english = [
         f"From stride {one['stride']} to {last['stride']} the multiply-adds fall from "
         f"{number(one['multiply_adds'])} "
@@ -106,14 +107,17 @@ def _compute(values: Values, tools: Tools) -> LessonResult:
         f"The peak lies where the box was cut at stride {', '.join(map(str, kept))}."
         + ("" if len(kept) == len(found) else " At the others the window no longer stops there.")
         if kept
-        else "At none of these strides does the peak lie where the box was cut.",
+        else f"Already at stride {one['stride']} the peak lies elsewhere than the cut: strong contrast "
+        "answers louder than likeness (the lesson `cut` shows what helps). It is found again at stride "
+        f"{_listed(same)}.",
     ]
     chinese = [
         f"步长从 {one['stride']} 到 {last['stride']}，乘加次数从 {number(one['multiply_adds'])} 降到 "
         f"{number(last['multiply_adds'])}，少了 {cheaper:,.0f} 倍：步长每加倍，大约降到四分之一。",
         f"步长为 {'、'.join(map(str, kept))} 时，峰值仍在裁切处。"
         if kept
-        else "在这些步长下，峰值都不在裁切处。",
+        else f"步长为 {one['stride']} 时峰值就已不在裁切处：强烈的对比比相像更响（课程 `cut` 说明如何改进）。"
+        f"在以下步长仍能找到这同一峰值：{_listed(same)}。",
     ]
     table = Table(
         both("what each stride costs", "各步长的代价"),
@@ -151,6 +155,15 @@ def _compute(values: Values, tools: Tools) -> LessonResult:
         tables={"table": table},
         preview=photo.factor > 1,
     )
+
+
+def _apart(row: dict[str, Any], other: dict[str, Any]) -> int:
+    """Pixels of the picture between two strides' peaks."""
+    return max(abs(a - b) for a, b in zip(row["peak_at"], other["peak_at"], strict=True))
+
+
+def _listed(strides: list[int]) -> str:
+    return ", ".join(map(str, strides)) or "-"
 
 
 STRIDE = Lesson(

@@ -4,6 +4,8 @@ import { element, fill, svg } from "./dom.js";
 import { grouped, plainNumber } from "./format.js";
 import { said } from "./lessonwords.js";
 
+/** Powers of two up to this are round numbers to a reader; above it 1, 2 and 5 are. */
+const LARGEST_TWO = 8192;
 const HEIGHT = 260;
 const EDGE = { top: 14, right: 24, bottom: 44, left: 58 };
 const UNITS = [{ limit: 1e9, unit: 1e9, sign: "G" }, { limit: 1e6, unit: 1e6, sign: "M" }, { limit: 1e4, unit: 1e3, sign: "k" }];
@@ -154,6 +156,11 @@ class Axis {
     if (this.log) {
       const decades = span(Math.ceil(Math.log10(this.low) - 1e-9), Math.floor(Math.log10(this.high) + 1e-9));
       if (decades.length > 2) return decades.filter((_, place) => place % Math.max(1, Math.floor(decades.length / 4)) === 0).map((power) => 10 ** power);
+      if (this.high > LARGEST_TWO) {
+        const low = Math.floor(Math.log10(this.low));
+        const round = span(low, low + decades.length + 1).flatMap((power) => [1, 2, 5].map((digit) => digit * 10 ** power));
+        return round.filter((value) => value >= this.low && value <= this.high);
+      }
       const twos = span(Math.ceil(Math.log2(this.low) - 1e-9), Math.floor(Math.log2(this.high) + 1e-9)).map((power) => 2 ** power);
       return twos.length ? twos : [this.low];
     }
