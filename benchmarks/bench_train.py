@@ -15,7 +15,6 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -25,11 +24,10 @@ from torch.nn import functional
 from torch.utils.data import DataLoader
 from torchvision.transforms import ToTensor
 
-from convscope.datasets import Dataset, Split, load_dataset, normalization
-from convscope.models import load_model
+from convscope.datasets import Dataset, Split, load_dataset
 from convscope.models.article_nets import TutorialCnn
 from convscope.training.engine import Engine, Hooks
-from convscope.training.pictures import Pictures, ready
+from convscope.training.plan import Wish, prepare
 from convscope.training.recipes import Recipe, recipe
 
 CLOCK = time.process_time
@@ -72,19 +70,13 @@ def article(train: AsTorchvision) -> tuple[nn.Module, torch.optim.Optimizer, Ite
 
 def engine(data: Dataset, chosen: Recipe, seed: int = 0, images: int = 0) -> Engine:
     """Our loop, as ``convscope train`` runs it, on the first so many pictures, or on all."""
-    torch.manual_seed(seed)
-    model = load_model(TutorialCnn(), input_size=32)
-    steps = model.card.preprocessing
-    if chosen.inputs == "normalized":
-        mean, std = normalization(data.train)
-        steps = replace(steps, mean=mean, std=std)
-    train, test = ready(data.train, steps), ready(data.test, steps)
+    plan = prepare(Wish("tutorial_cnn", data, chosen, seed))
+    train, test = plan.train, plan.test
     if images:
-        assert train.images is not None
-        assert test.images is not None
-        train = Pictures(train.images[:images], train.labels[:images], train.mean, train.std)
-        test = Pictures(test.images[:16], test.labels[:16], test.mean, test.std)
-    return Engine(model, train, test, data.classes, chosen, seed=seed)
+        train = train.subset(range(images))
+        test = test.subset(range(16))
+    torch.manual_seed(seed)
+    return Engine(plan.network.model, train, test, plan.classes, plan.recipe, seed=seed)
 
 
 def our_speed(data: Dataset, chosen: Recipe, images: int) -> float:

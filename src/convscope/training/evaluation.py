@@ -92,7 +92,7 @@ def measure(
     pictures: Pictures,
     classes: Sequence[str],
     *,
-    batch: int = 500,
+    batch: int = 250,
     mirror: bool = False,
     training_mode: bool = False,
     on_batch: Callable[[int, int], None] | None = None,
