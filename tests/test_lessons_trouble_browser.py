@@ -17,6 +17,7 @@ from viewer.live import LivePage, Server
 pytest.importorskip("torch")
 pytest.importorskip("uvicorn", reason="the extra `page` is not installed")
 
+from convscope.exhibits import animation
 from convscope.lesson import LESSONS
 from convscope.lesson.controls import Box, Choice, Kernel, Number, NumberList, Padding, Switch
 
@@ -87,9 +88,14 @@ def numbers_of(lesson: str) -> str:
     return json.dumps(LESSONS[lesson].run().to_json()["numbers"])
 
 
-def test_every_sentence_of_a_lessons_trouble_has_its_chinese(page: LessonPage) -> None:
+def test_every_sentence_of_a_lessons_trouble_has_its_chinese(
+    page: LessonPage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     opened(page, "steps")
-    sentences = sorted({*provoked(), *written()})
+    monkeypatch.setattr(animation, "find_spec", lambda name: None)
+    with pytest.raises(convscope.errors.OutputError, match="MP4 films need the package") as missing:
+        animation.check_animation("a.mp4")
+    sentences = sorted({*provoked(), *written(), missing.value.message, missing.value.hint})
     assert len(sentences) > 80
     found = page.driver.execute_async_script(
         "const [all, done] = arguments; import('/viewer/lessonerrors.js').then(({inChinese}) =>"

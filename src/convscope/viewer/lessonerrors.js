@@ -89,6 +89,7 @@ const SENTENCES = [
   [/^(?:Make it smaller first|Save it smaller|Try a smaller photo or model).*$/, "请先把它缩小"],
   [/^Try again soon$/, "请稍后再试"],
   [/^Is convscope serve still running\?$/, "convscope serve 还在运行吗？"],
+  [/^Install it with: (.+?), or write a \.gif or \.webp instead$/, "安装方法：$1；也可以保存 .gif 或 .webp"],
   [/^Install it with: (.+)$/, "安装方法：$1"],
 ];
 

@@ -21,7 +21,7 @@ const LATE = 150;
 
 /** @typedef {(text: string, ...places: any[]) => string} Say a phrase with what stands in its `{}` */
 /** @type {Say} */
-const said = (text, ...places) => text.replace(/\{\}/g, () => String(places.shift()));
+const phrased = (text, ...places) => text.replace(/\{\}/g, () => String(places.shift()));
 
 /** Works for anything that can answer `value(node, channel, cell)` as the live server does. */
 export class ProofPanel {
@@ -41,7 +41,7 @@ export class ProofPanel {
    */
   constructor(options) {
     this.options = options;
-    this.say = options.say ?? said;
+    this.say = options.say ?? phrased;
     this.title = element("h3", { tabindex: -1 });
     this.body = element("div", { class: "steps" });
     this.node = element("section", { class: "proof", "aria-label": this.say("the arithmetic of a cell"), hidden: true },
