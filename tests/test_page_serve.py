@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -13,19 +12,9 @@ import pytest
 pytest.importorskip("fastapi", reason="the extra `page` is not installed")
 pytest.importorskip("httpx", reason="httpx is not installed")
 
+from cli_running import Command
 from convscope.page.run import is_loopback, names_of
-from page_server import LiveServer, alive, look, picture, start, start_command
-
-
-def command(*words: str, code: str = "") -> subprocess.CompletedProcess[str]:
-    script = f"{code}\nfrom convscope.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", script, "serve", *words],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+from page_server import LiveServer, alive, look, picture, shared_server, start, start_command
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -143,30 +132,27 @@ def test_names_are_exact() -> None:
         (("tutorial_tanh", "--port", "70000"), "port", 2),
     ],
 )
-def test_what_cannot_be_started_is_said_in_a_sentence(words: tuple[str, ...], told: str, code: int) -> None:
-    done = command("--no-open", *words)
-    assert done.returncode == code
-    assert told in done.stderr
-    assert "Traceback" not in done.stderr
+def test_what_cannot_be_started_is_said_in_a_sentence(
+    run: Command, words: tuple[str, ...], told: str, code: int
+) -> None:
+    ran = run("serve", "--no-open", *words)
+    assert ran.code == code
+    assert told in ran.err
 
 
-def test_a_port_in_use_is_said() -> None:
-    server = start()
-    done = command("tutorial_tanh", "--no-open", "--port", str(server.port))
-    server.stop()
-    assert done.returncode == 2
-    assert "--port" in done.stderr
+def test_a_port_in_use_is_said(run: Command) -> None:
+    ran = run("serve", "tutorial_tanh", "--no-open", "--port", shared_server().port)
+    assert ran.code == 2
+    assert "--port" in ran.err
 
 
-def test_without_the_extra_one_sentence_says_what_to_install() -> None:
-    hide = (
-        "import importlib.util as u; f = u.find_spec\n"
-        "u.find_spec = lambda n, *a: None if n in ('fastapi', 'uvicorn') else f(n, *a)"
-    )
-    done = command("--no-open", code=hide)
-    assert done.returncode == 1
-    assert "pip install 'convscope[page]'" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_without_the_extra_one_sentence_says_what_to_install(
+    run: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convscope.cli.serve.find_spec", lambda name: None)
+    ran = run("serve", "--no-open")
+    assert ran.code == 1
+    assert "pip install 'convscope[page]'" in ran.err
 
 
 def test_a_photo_that_cannot_be_read_is_said_and_the_server_starts(tmp_path: Path) -> None:
@@ -178,10 +164,10 @@ def test_a_photo_that_cannot_be_read_is_said_and_the_server_starts(tmp_path: Pat
     assert "bad.png" in server.text()
 
 
-def test_help_states_how_much_is_kept() -> None:
-    done = command("--help")
-    assert "1024" in done.stdout
-    assert "Megabytes" in done.stdout
+def test_help_states_how_much_is_kept(run: Command) -> None:
+    ran = run("serve", "--help")
+    assert "1024" in ran.out
+    assert "Megabytes" in ran.out
 
 
 def test_the_browser_is_opened_unless_told_not_to(tmp_path: Path) -> None:
