@@ -64,7 +64,7 @@ def opened(page: LessonPage, lesson: str, language: str = "en", **values: str) -
             "比填充后的 5 × 5 图像还大",
         ),
         ("cut", {"picture": "gone"}, "picture", "no such photo", "没有这张图片"),
-        ("counting", {"size": "1"}, "size", "`size`", "“"),
+        ("counting", {"size": "1"}, "size", "“rows and columns of the image” must be", "“图像的行列数”应为"),
     ],
 )
 def test_an_address_with_a_wrong_value_shows_the_lesson_without_it_and_says_so(

@@ -115,9 +115,10 @@ export function inChinese(sentence, names = {}) {
  * What a person reads of an error on a page in this language; `names` are the controls' labels.
  * @param {any} error @param {string} language @param {Object<string, string>} [names]
  */
-export function lessonErrorText(error, language, names) {
-  const message = language === "zh" && error instanceof Trouble ? inChinese(error.message, names) : null;
-  if (message === null) return errorText(error);
+export function lessonErrorText(error, language, names = {}) {
+  if (!(error instanceof Trouble)) return errorText(error);
+  const message = language === "zh" ? inChinese(error.message, names) : null;
+  if (message === null) return errorText(new Trouble(error.message.replace(/`(\w+)`/g, (written, name) => (names[name] ? `“${names[name]}”` : written)), error.hint));
   const hint = error.hint ? inChinese(error.hint, names) ?? error.hint : "";
   return [message, hint].filter(Boolean).map((text) => text.replace(/[。？?.]?$/, (end) => (end === "？" || end === "?" ? "？" : "。"))).join("");
 }

@@ -82,7 +82,7 @@ export class LessonForm {
   /** What went wrong, in the page's language, controls called as they are here. */
   sentence(error) {
     const language = this.context.language();
-    const names = Object.fromEntries(this.controls.map(({ kind, name, label }) => [name, kind === "box" ? label[language].split("：")[0] : label[language]]));
+    const names = Object.fromEntries(this.controls.map(({ kind, name, label }) => [name, kind === "box" ? label[language].split(/[:：]/)[0] : label[language]]));
     return lessonErrorText(error, language, names);
   }
 
