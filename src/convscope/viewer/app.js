@@ -43,6 +43,8 @@ export class ConvscopeViewer extends HTMLElement {
       keys: [],
       /** Called when a layer's arrays have come: `(node, arrays)`. */
       shown: [],
+      /** Called when they could not be had. */
+      refused: [],
     });
     this.context = context;
     this.legend = context.legend = new Legend(context);
@@ -124,6 +126,7 @@ export class ConvscopeViewer extends HTMLElement {
   /** Says that data could not be read, instead of showing the last layer as if it were this one. */
   refuse(cause) {
     for (const part of [this.glass, this.vector, this.grid]) part.node.hidden = true;
+    for (const tell of this.context.refused) tell();
     this.empty.hidden = false;
     this.empty.textContent = this.source.refusal?.(cause) ?? (typeof DecompressionStream === "undefined"
       ? "This browser is too old to unpack the report: it lacks DecompressionStream."

@@ -57,6 +57,7 @@ export class BelowPanel {
       this.arrays = arrays;
       this.read(node);
     });
+    context.refused.push(() => (this.node.hidden = true));
     context.state.addEventListener("point", () => this.point());
     context.state.watch((detail) => {
       if (detail.has("layer")) return;

@@ -1,11 +1,10 @@
 // Starts the viewer on the live server, with its state in the page's own address.
 
-import { Api, takeToken } from "./api.js";
+import { Api, ApiError, takeToken } from "./api.js";
 import { ConvscopeViewer } from "./app.js";
 import { Desk } from "./desk.js";
 import { element, fill } from "./dom.js";
 import { lessonOfAddress } from "./lessonaddress.js";
-import { ConvscopeLessons } from "./lessons.js";
 import { rememberedLanguage, said } from "./lessonwords.js";
 import { Session } from "./session.js";
 import { HashAddress } from "./state.js";
@@ -19,12 +18,22 @@ const PAGE_WORDS = {
   own: "A class or a weights file of your own is named when the server is started: convscope serve net.py:Class.",
 };
 
+/** @typedef {import("./lessons.js").ConvscopeLessons} Lessons */
+
 /** The two tabs: a network on a photo, and the lessons. What each showed last is where its tab leads. */
 class Tabs {
-  /** @param {Desk} desk @param {ConvscopeLessons} lessons @param {HashAddress} bar */
-  constructor(desk, lessons, bar) {
+  /**
+   * @param {Desk} desk
+   * @param {() => Promise<Lessons>} fetchLessons their modules are not needed for a network's first sight
+   * @param {HashAddress} bar
+   */
+  constructor(desk, fetchLessons, bar) {
     this.desk = desk;
-    this.lessons = lessons;
+    this.fetchLessons = fetchLessons;
+    /** @type {Lessons|null} */
+    this.lessons = null;
+    /** @type {Promise<Lessons>|undefined} */
+    this.coming = undefined;
     this.bar = bar;
     this.kept = { network: "", lessons: "" };
   }
@@ -45,7 +54,7 @@ class Tabs {
   turn(event, tab) {
     event.preventDefault();
     if ((tab === "lessons") === this.atLessons) return;
-    if (this.atLessons) this.kept.lessons = this.lessons.written;
+    if (this.atLessons) this.kept.lessons = this.lessons?.written ?? "";
     else if (this.desk.viewer) this.kept.network = this.desk.written;
     const { theme } = Object.fromEntries(new URLSearchParams(this.bar.read().replace(/^#/, "")));
     const fields = new URLSearchParams(this.kept[tab] || (tab === "lessons" ? `lesson=steps&lang=${rememberedLanguage()}` : ""));
@@ -55,16 +64,33 @@ class Tabs {
   }
 
   async follow() {
-    const { desk, lessons } = this;
-    lessons.hidden = !this.atLessons;
+    const { desk } = this;
     document.body.dataset.tab = this.atLessons ? "lessons" : "network";
-    if (this.atLessons) return lessons.follow();
+    if (this.lessons) this.lessons.hidden = !this.atLessons;
+    if (this.atLessons) return this.followLessons();
     speaks("en");
     if (desk.viewer) {
       desk.host.themed(desk.viewer.dataset.theme);
       desk.host.titled(desk.viewerTitle);
     }
     return desk.follow();
+  }
+
+  async followLessons() {
+    this.coming ??= this.fetchLessons();
+    try {
+      this.lessons = await this.coming;
+    } catch {
+      this.coming = undefined;
+      const gone = new ApiError(0, { code: "gone", message: "the lessons could not be fetched", hint: "Is convscope serve still running?" });
+      if (!this.desk.viewer) throw gone;
+      this.bar.write(this.kept.network, false);
+      document.body.dataset.tab = "network";
+      this.desk.status.error(gone);
+      return undefined;
+    }
+    this.lessons.hidden = !this.atLessons;
+    return this.atLessons ? this.lessons.follow() : undefined;
   }
 }
 
@@ -73,9 +99,9 @@ function speaks(language) {
   if (document.documentElement.lang !== language) document.documentElement.lang = language;
 }
 
-/** @param {Desk} desk @param {ConvscopeLessons} lessons @param {Tabs} tabs */
-function listen(desk, lessons, tabs) {
-  const receive = (file) => (tabs.atLessons ? lessons.receive(file) : desk.receive(file));
+/** @param {Desk} desk @param {Tabs} tabs */
+function listen(desk, tabs) {
+  const receive = (file) => (tabs.atLessons ? tabs.lessons?.receive(file) : desk.receive(file));
   addEventListener("hashchange", () => tabs.follow());
   addEventListener("keydown", (event) => {
     if (event.target === document.body && !tabs.atLessons) desk.viewer?.key(event);
@@ -98,7 +124,6 @@ function listen(desk, lessons, tabs) {
 
 async function begin() {
   customElements.define("convscope-viewer", ConvscopeViewer);
-  customElements.define("convscope-lessons", ConvscopeLessons);
   const api = new Api(takeToken());
   try {
     const [start, style] = await Promise.all([api.json("/api/start"), fetch("/viewer/style.css").then((answer) => answer.text())]);
@@ -109,12 +134,17 @@ async function begin() {
       link: (written) => `${location.origin}${location.pathname}#token=${encodeURIComponent(api.token)}&${written}`,
     };
     const desk = new Desk(session, style, { ...page, tag: "convscope-viewer", place: document.body, dark: undefined, words: PAGE_WORDS, tabs: () => tabs.node() });
-    const lessons = /** @type {ConvscopeLessons} */ (document.createElement("convscope-lessons"));
-    const tabs = new Tabs(desk, lessons, bar);
-    lessons.start(session, style, { ...page, tabs: (language) => tabs.node(language), spoken: (language) => speaks(language === "zh" ? "zh-Hans" : "en") });
-    document.body.append(lessons);
-    Object.assign(globalThis, { desk, lessons });
-    listen(desk, lessons, tabs);
+    const tabs = new Tabs(desk, async () => {
+      const { ConvscopeLessons } = await import("./lessons.js");
+      customElements.define("convscope-lessons", ConvscopeLessons);
+      const lessons = /** @type {Lessons} */ (document.createElement("convscope-lessons"));
+      lessons.start(session, style, { ...page, tabs: (language) => tabs.node(language), spoken: (language) => speaks(language === "zh" ? "zh-Hans" : "en") });
+      document.body.append(lessons);
+      Object.assign(globalThis, { lessons });
+      return lessons;
+    }, bar);
+    Object.assign(globalThis, { desk });
+    listen(desk, tabs);
     await tabs.follow();
   } catch (error) {
     fill(document.body, element("p", { class: "plain", role: "alert" }, errorText(error)));

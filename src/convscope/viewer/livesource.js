@@ -2,6 +2,7 @@
 
 import { ApiError } from "./api.js";
 import { decodedPlace, sizeOf } from "./decode.js";
+import { errorText } from "./trouble.js";
 
 const HELD_BYTES = 128 * 1024 * 1024;
 const VALUE_BYTES = 20000;
@@ -68,6 +69,11 @@ export class LiveSource {
 
   origin() {
     return "read from the map, kept in 8 bits; a click asks for the exact value";
+  }
+
+  /** What is said where an array could not be fetched. */
+  refusal(cause) {
+    return `The maps of this layer could not be fetched. ${errorText(cause)}`;
   }
 
   array(number, dtype, shape) {

@@ -38,7 +38,7 @@ function makeContext(theme, layer = "stem", more = "") {
   const state = new State(scene, new MemoryAddress());
   state.apply(state.parsed(`layer=${layer}&channel=2${more}`));
   /** @type {any} */
-  const context = { scene, source, state, ground: () => PATTERN_GROUNDS[theme], arrive() {}, enterGrid() {}, enterSpine() {}, keys: [], shown: [], prove() {} };
+  const context = { scene, source, state, ground: () => PATTERN_GROUNDS[theme], arrive() {}, enterGrid() {}, enterSpine() {}, keys: [], shown: [], refused: [], prove() {} };
   context.legend = new Legend(context);
   context.glass = new MapGlass(context);
   return context;

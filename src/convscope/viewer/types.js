@@ -96,6 +96,7 @@
  * @property {import("./glass.js").MapGlass} glass
  * @property {HostKey[]} keys of the host
  * @property {((node: SceneNode, arrays: Arrays) => void)[]} shown called when a layer's arrays have come
+ * @property {(() => void)[]} refused called when they could not be had
  * @property {() => void} arrive
  * @property {() => void} enterGrid
  * @property {() => void} enterSpine
