@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from convscope.data.arrays import grey_to_rgb, scale_floats, scale_integers
-from convscope.data.decode import BAD_DATA
+from convscope.data.kinds import BAD_DATA
 from convscope.errors import ImageError
 
 if TYPE_CHECKING:

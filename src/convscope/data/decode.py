@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import struct
 import threading
 import warnings
 from collections.abc import Iterator
@@ -13,7 +12,18 @@ from importlib import import_module
 from io import BytesIO
 from typing import TYPE_CHECKING
 
-from convscope.data.kinds import GIF, JPEG, PNG, READABLE, TIFF, WEBP, Format, describe_other, format_of
+from convscope.data.kinds import (
+    BAD_DATA,
+    GIF,
+    JPEG,
+    PNG,
+    READABLE,
+    TIFF,
+    WEBP,
+    Format,
+    describe_other,
+    format_of,
+)
 from convscope.data.limits import Limits
 from convscope.data.outline import Outline, outline
 from convscope.errors import ImageError
@@ -23,19 +33,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL import Image
 
-# What Pillow raises on bad data. Anything else is a mistake of ours and is not hidden.
-BAD_DATA = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    OverflowError,
-    NotImplementedError,
-    struct.error,
-    KeyError,
-    IndexError,
-    TypeError,
-    EOFError,
-)
 _TIFF_COMPRESSION, _TIFF_STRIPS, _TIFF_TILES = 259, 273, 324
 _one_at_a_time = threading.RLock()
 

@@ -7,6 +7,7 @@ number the file starts with, so a file cannot reach a decoder that convscope doe
 from __future__ import annotations
 
 import re
+import struct
 from typing import NamedTuple
 
 
@@ -26,6 +27,19 @@ BMP = Format("BMP", "PIL.BmpImagePlugin")
 
 READABLE = "JPEG, PNG, WebP, GIF, TIFF and BMP"
 
+# What Pillow raises on bad data. Anything else is a mistake of ours and is not hidden.
+BAD_DATA = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    OverflowError,
+    NotImplementedError,
+    struct.error,
+    KeyError,
+    IndexError,
+    TypeError,
+    EOFError,
+)
 _STARTS: tuple[tuple[bytes, Format], ...] = (
     (rb"\xff\xd8\xff", JPEG),
     (rb"\x89PNG\r\n\x1a\n", PNG),
