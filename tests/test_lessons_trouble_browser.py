@@ -77,8 +77,18 @@ def test_an_address_with_a_wrong_value_shows_the_lesson_without_it_and_says_so(
         assert page.numbers() == page.get("JSON.parse(arguments[0])", numbers_of(lesson))
         assert not page.get("root.querySelector('.lessons').classList.contains('stale')")
         assert f"l.{control}" not in page.get("location.hash")
+        assert page.get("root.querySelectorAll('[aria-invalid]').length") == 0
         page.click(".lessoncontrols header button")
         assert page.get("root.querySelector(arguments[0]).hidden", f"[data-control={control}] .warning")
+    page.page.complaints()
+
+
+def test_an_address_with_several_wrong_values_is_told_of_each(page: LessonPage) -> None:
+    opened(page, "steps", kernel="1 x", stride="0", bias="2")
+    assert "'x' is no number" in page.text("[data-control=kernel] .warning")
+    assert page.text("[data-control=stride] .warning").endswith("The usual value is shown instead.")
+    assert page.numbers()["output"] == LESSONS["steps"].run(bias=2).numbers["output"]
+    assert "l.bias=2" in page.get("location.hash")
     page.page.complaints()
 
 

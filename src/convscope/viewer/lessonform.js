@@ -79,6 +79,16 @@ export class LessonForm {
     return true;
   }
 
+  /** Says of values that an address asked for why the usual ones are shown instead. @param {any[]} errors */
+  explain(errors) {
+    this.clear();
+    for (const error of errors) {
+      const { trouble, node } = this.fields.get(error.control);
+      node.hidden = trouble.hidden = false;
+      fill(trouble, this.sentence(error), " ", said(this.context.language(), "usual"));
+    }
+  }
+
   /** What went wrong, in the page's language, controls called as they are here. */
   sentence(error) {
     const language = this.context.language();

@@ -34,6 +34,8 @@ export class ConvscopeLessons extends HTMLElement {
   /** Photos by what a picture control says. @type {Map<string, Promise<{bitmap: ImageBitmap, width: number, height: number}>>} */
   seen = new Map();
   sent = new SentPictures();
+  /** What an address asked for in vain. @type {any[]} */
+  fell = [];
 
   /**
    * @param {import("./session.js").Session} session
@@ -128,6 +130,7 @@ export class ConvscopeLessons extends HTMLElement {
     const pick = element("select", { on: { change: () => this.go({ lesson: pick.value, values: {}, step: 0 }) } }, ...this.lessons.map((one) => element("option", { value: one.name, selected: one === lesson }, one.title[language])));
     this.form = new LessonForm(this.context, lesson.controls);
     this.boxes = new LessonBoxes(this.context, lesson.controls);
+    if (!same) this.fell = [];
     if (!same || !this.player) {
       this.player?.stop();
       this.player = new LessonPlayer(this.context);
@@ -232,7 +235,7 @@ export class ConvscopeLessons extends HTMLElement {
     try {
       return await this.session.upload(file);
     } catch (error) {
-      this.complain(Object.assign(error, { control: "picture" }), false);
+      this.complain(Object.assign(error, { control: "picture" }));
       throw error;
     }
   }
@@ -315,12 +318,12 @@ export class ConvscopeLessons extends HTMLElement {
         if (lesson !== this.lesson) continue;
         this.whole = found.preview ? "" : JSON.stringify([lesson.name, values]);
         this.show(found);
-        if (this.fell) this.complain(this.fell, true);
-        this.fell = null;
+        if (this.fell.length) this.form.explain(this.fell);
+        this.fell = [];
       } catch (error) {
         this.whole = "";
         if (lesson !== this.lesson) continue;
-        if (this.answer?.lesson === lesson.name || !(await this.fallBack(error))) this.complain(error, false);
+        if (this.answer?.lesson === lesson.name || !(await this.fallBack(error))) this.complain(error);
       }
     }
     clearTimeout(late);
@@ -346,19 +349,18 @@ export class ConvscopeLessons extends HTMLElement {
     else if (control.kind === "box") Object.assign(values, await this.boxesWithin());
     if (JSON.stringify(values) === asked) this.wish.values = {};
     if (JSON.stringify(this.wish.values) === asked) return false;
-    this.fell ??= error;
+    this.fell.push(error);
     this.form.fill();
     this.wanted ??= { preview: false };
     return true;
   }
 
-  /** @param {any} error @param {boolean} current whether what is shown is what the controls stand on all the same */
-  complain(error, current) {
+  complain(error) {
     const beside = this.form.complain(error);
     this.trouble.hidden = beside;
     if (!beside) fill(this.trouble, this.form.sentence(error));
-    this.frame.classList.toggle("stale", !current);
-    if (!current) this.dataset.failed = "true";
+    this.frame.classList.add("stale");
+    this.dataset.failed = "true";
   }
 
   show(answer) {
