@@ -11,14 +11,15 @@ from torch import nn
 
 from convscope.errors import WeightsError
 from convscope.models import list_models, load_model
+from convscope.models.mirrored import folded
 from convscope.models.small_models import RIGHT, WEIGHTS
 
 
 def test_the_small_network_tensor_by_tensor() -> None:
     sizes = [p.numel() for p in load_model("cifar10_small", weights="none").module.parameters()]
-    block = [[a * b * 9, b, b, b * b * 9, b, b] for a, b in ((32, 48), (48, 96), (96, 192))]
-    assert sizes == [3 * 49 * 32, 32, 32, *block[0], *block[1], *block[2], 1920]
-    assert sum(sizes) == 664_672
+    block = [[a * b * 9, b, b, b * b * 9, b, b] for a, b in ((32, 64), (64, 208), (208, 208))]
+    assert sizes == [3 * 49 * 32, 32, 32, *block[0], *block[1], *block[2], 2080]
+    assert sum(sizes) == 1_352_000
 
 
 def test_resnet9_is_pages_by_the_digit() -> None:
@@ -37,12 +38,13 @@ def test_fresh_convolutions_pass_their_maps_on() -> None:
     block = load_model("cifar10_small", weights="none").module.layer1
     maps = torch.randn(1, 32, 8, 8)
     assert isinstance(block.conv1, nn.Conv2d)
-    torch.testing.assert_close(block.conv1(maps)[:, :32], maps)
+    one, other = block.conv1(maps).chunk(2, 1)
+    torch.testing.assert_close(torch.cat([one[:, :16], other[:, :16]], 1), maps)
 
 
-def test_the_weights_in_the_package_are_small_whole_and_halves() -> None:
+def test_the_weights_in_the_package_are_small_and_one_of_each_pair_in_half_precision() -> None:
     assert WEIGHTS.stat().st_size <= 1_400_000
-    expected = load_model("cifar10_small", weights="none").module.state_dict()
+    expected = folded(load_model("cifar10_small", weights="none").module)
     with safe_open(WEIGHTS, "pt") as file:
         assert set(file.keys()) == set(expected)
         for name, like in expected.items():
@@ -64,6 +66,17 @@ def test_the_model_comes_ready_and_says_what_it_was_trained_on() -> None:
     assert entry.weights
     with pytest.raises(WeightsError, match="cifar10_small has no weights `IMAGENET1K_V1`"):
         load_model("cifar10_small", weights="IMAGENET1K_V1")
+
+
+def test_a_picture_and_its_mirror_image_get_the_same_answer() -> None:
+    module, picture = load_model("cifar10_small").module, torch.randn(4, 3, 32, 32)
+    with torch.inference_mode():
+        torch.testing.assert_close(module(picture), module(picture.flip(3)))
+        maps = module.layer3(module.layer2(module.layer1(torch.randn(1, 32, 26, 26))))
+    assert maps.shape == (1, 208, 3, 3)
+    filters = module.conv1.weight
+    assert isinstance(filters, torch.Tensor)
+    assert torch.equal(filters[:16].flip(3), filters[16:])
 
 
 def test_the_first_layer_is_worth_looking_at() -> None:

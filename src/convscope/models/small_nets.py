@@ -6,27 +6,36 @@ import torch
 from torch import Tensor, nn
 
 
+def _pass_on(layer: nn.Conv2d) -> None:
+    """Have a convolution begin as one that passes its maps on (Jordan, 2024), in each half of its maps."""
+    maps, filters = layer.in_channels // 2, layer.out_channels // 2
+    for half in range(2):
+        first = layer.weight.data[half * filters : half * filters + maps]
+        nn.init.dirac_(first.zero_()[:, half * maps : (half + 1) * maps])
+
+
 class SmallBlock(nn.Module):
     """Convolution, max pooling, batch norm, ReLU; then convolution, batch norm, ReLU.
 
     Parameters
     ----------
     channels, wider
-        Maps that come in, and that go out.
+        Maps that come in, and that go out; both even.
+    pool
+        Side of the pooled windows, which are two cells apart.
     """
 
-    def __init__(self, channels: int, wider: int) -> None:
+    def __init__(self, channels: int, wider: int, pool: int = 2) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, wider, 3, padding=1, bias=False)
-        self.pool = nn.MaxPool2d(2)
+        self.pool = nn.MaxPool2d(pool, stride=2)
         self.bn1 = nn.BatchNorm2d(wider, momentum=0.4)
         self.act1 = nn.ReLU()
         self.conv2 = nn.Conv2d(wider, wider, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm2d(wider, momentum=0.4)
         self.act2 = nn.ReLU()
-        # Each convolution begins as one that passes its maps on (Jordan, 2024).
         for layer in (self.conv1, self.conv2):
-            nn.init.dirac_(layer.weight.data[: layer.in_channels])
+            _pass_on(layer)
 
     def forward(self, maps: Tensor) -> Tensor:
         """Maps ``(N, wider, H / 2, W / 2)`` of maps ``(N, channels, H, W)``."""
@@ -35,9 +44,9 @@ class SmallBlock(nn.Module):
 
 
 class Cifar10Small(nn.Module):
-    """32 filters of 7 x 7, then three blocks of 48, 96 and 192 maps: 664,672 parameters.
+    """32 filters of 7 x 7, then three blocks of 64, 208 and 208 maps: 1,352,000 parameters.
 
-    A pass of one picture costs 35 million multiply-adds.
+    A pass of one picture costs 74 million multiply-adds.
     """
 
     def __init__(self) -> None:
@@ -46,12 +55,13 @@ class Cifar10Small(nn.Module):
         self.conv1 = nn.Conv2d(3, 32, 7, bias=False)
         self.bn1 = nn.BatchNorm2d(32, momentum=0.4)
         self.act1 = nn.ReLU()
-        self.layer1 = SmallBlock(32, 48)
-        self.layer2 = SmallBlock(48, 96)
-        self.layer3 = SmallBlock(96, 192)
+        self.layer1 = SmallBlock(32, 64)
+        # 13 cells a side: windows of 3 reach the last column, so that left and right are treated alike.
+        self.layer2 = SmallBlock(64, 208, pool=3)
+        self.layer3 = SmallBlock(208, 208)
         self.pool = nn.AdaptiveMaxPool2d(1)
         self.flat = nn.Flatten()
-        self.fc = nn.Linear(192, 10, bias=False)
+        self.fc = nn.Linear(208, 10, bias=False)
         # Of maps' maxima the scores come out large: begun smaller, no class is ruled out early.
         self.fc.weight.data.div_(9)
 
@@ -123,8 +133,9 @@ def even_filters(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> None:
     >>> image = torch.rand(1, 3, 9, 9)
     >>> before = norm(conv(image))
     >>> even_filters(conv, norm)
-    >>> torch.allclose(norm(conv(image)), before, atol=1e-5), conv.weight.abs().amax((1, 2, 3)).tolist()
-    (True, [1.0, 1.0, 1.0, 1.0])
+    >>> largest = conv.weight.abs().amax((1, 2, 3))
+    >>> torch.allclose(norm(conv(image)), before, atol=1e-5), torch.allclose(largest, torch.ones(4))
+    (True, True)
     """
     mean, variance = norm.running_mean, norm.running_var
     assert mean is not None
