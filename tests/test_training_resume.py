@@ -48,7 +48,14 @@ RECIPES = {
         bias_rate=4.0,
     ),
     "bf16": Recipe(
-        epochs=2, batch=100, precision="bf16", averaging="lookahead", averaging_every=5, fast_layers=True
+        epochs=2,
+        batch=100,
+        precision="bf16",
+        averaging="lookahead",
+        averaging_every=5,
+        fast_layers=True,
+        whiten=True,
+        freeze_first=True,
     ),
     "adam": Recipe(epochs=2, batch=100, optimizer="adamw", learning_rate=0.01, flip="random", whiten=True),
 }

@@ -90,18 +90,19 @@ def test_the_layer_is_the_one_that_reads_the_picture() -> None:
     assert first_convolution(trace(model, blank_input(model), keep=[])) is model.module.first
 
 
-def test_a_run_begins_with_them_and_its_recipe_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize("freeze", [False, True])
+def test_a_run_begins_with_them_and_its_recipe_says_so(freeze: bool, tmp_path: Path) -> None:
     first: list[Tensor] = []
 
     def on_step(step: int, module: nn.Module) -> None:
-        if step == 0:
-            first.append(next(module.parameters()).detach().clone())
+        first.append(next(module.parameters()).detach().clone())
 
-    recipe = Recipe(epochs=1, batch=2000, whiten=True)
+    recipe = Recipe(epochs=1, batch=1000, whiten=True, freeze_first=freeze)
     run = train(
         "tutorial_tanh", "digits", recipe, run=tmp_path / "run", threads=1, on_step=on_step, film=False
     )
     assert run.config["recipe"]["whiten"] is True
+    assert torch.equal(first[0], first[-1]) is freeze
     rows = first[0].flatten(1)[:8]
     between = (rows @ rows.t()).fill_diagonal_(0)
     # Eight directions; their opposites follow.
@@ -109,7 +110,7 @@ def test_a_run_begins_with_them_and_its_recipe_says_so(tmp_path: Path) -> None:
 
 
 def test_what_cannot_begin_so_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="no convolution of this network reads"):
+    with pytest.raises(UsageError, match="no convolution of this network reads the picture"):
         train("tutorial_mlp", "digits", Recipe(epochs=1, whiten=True), run=tmp_path / "a")
     with pytest.raises(UsageError, match="cannot begin anew"):
         train("alexnet", "digits", Recipe(whiten=True), run=tmp_path / "b", transfer=True, weights="none")

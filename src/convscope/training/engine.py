@@ -88,13 +88,14 @@ class Engine:
         self.module = self.model.module
         self.precision = resolve_precision(recipe.precision, self.device)
         # Before the network goes elsewhere: the trace's blank picture is on the CPU.
-        recorded = (
-            trace(self.model, blank_input(self.model), keep=[])
-            if recipe.fast_layers or recipe.whiten
-            else None
-        )
-        if recorded is not None and recipe.whiten:
-            whiten(first_convolution(recorded), self._sample())
+        needed = recipe.fast_layers or recipe.whiten or recipe.freeze_first
+        recorded = trace(self.model, blank_input(self.model), keep=[]) if needed else None
+        if recorded is not None and (recipe.whiten or recipe.freeze_first):
+            convolution = first_convolution(recorded)
+            if recipe.whiten:
+                whiten(convolution, self._sample())
+            if recipe.freeze_first:
+                convolution.requires_grad_(False)
         fast = FastLayers(recorded) if recorded is not None and recipe.fast_layers else None
         self._fast: AbstractContextManager[Any] = fast or nullcontext()
         self.module.to(self.device)

@@ -81,6 +81,8 @@ class Recipe:
     whiten
         The filters of the first convolution begin along the principal directions of the training pictures'
         patches and against them, instead of at random (``whitening``).
+    freeze_first
+        The first convolution stays as it begins, which saves the way back to it.
     mirrored_pairs
         The network's maps are made pairs: one shows of a picture what the other shows of its mirror image, so
         that both get the same answer. Only for chains of convolutions that end in one linear layer.
@@ -133,6 +135,7 @@ class Recipe:
     mirror: bool = False
     freeze_scales: bool = False
     whiten: bool = False
+    freeze_first: bool = False
     mirrored_pairs: bool = False
     hidden: int = 0
     outputs: int = 0

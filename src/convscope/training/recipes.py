@@ -99,11 +99,12 @@ _FAST_C = _PLAIN.replace(
     precision="auto",
     fast_layers=True,
     whiten=True,
+    freeze_first=True,
     outputs=10,
     evaluate_every=4,
     notes=(
         "the article's network, not its program: first filters along the pictures' principal directions, "
-        "larger batches, a rate that climbs and falls, flips",
+        "which stay, larger batches, a rate that climbs and falls, flips",
     ),
 )
 _SMALL = Recipe(

@@ -2,8 +2,8 @@
 
 Neighbouring pixels are almost alike, so that random filters all see mostly brightness. Filters along the
 principal directions, each as much stronger as its direction is rarer, hand on values that are all of one
-size and do not follow from one another (whitening: Page, 2018; Jordan, 2024). They are only where a training
-begins; it changes them like any other weight.
+size and do not follow from one another (whitening: Page, 2018; Jordan, 2024). A training begins with them,
+and changes them like any other weight or leaves them as they are.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def first_convolution(recorded: Trace) -> nn.Conv2d:
             if type(layer) is nn.Conv2d and layer.groups == 1:
                 return layer
     raise UsageError(
-        "the recipe begins with whitening filters; no convolution of this network reads the picture itself",
-        hint="Begin with random ones: --set whiten=no.",
+        "no convolution of this network reads the picture itself, and the recipe needs one",
+        hint="Begin with random filters and train all: --set whiten=no --set freeze_first=no.",
     )
 
 
