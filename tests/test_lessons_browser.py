@@ -192,7 +192,7 @@ def test_lessons_are_reached_from_the_header_and_back_and_forward_work(page: Les
     page.page.visit(page.server)
     layer = page.page.get("viewer.state.layer")
     page.page.click("[data-tab=lessons]")
-    page.wait("page.dataset.ready === 'true'")
+    page.wait("page?.dataset.ready === 'true'")
     assert page.get("location.hash").startswith("#lesson=steps")
     page.click(".lessonlist li:nth-child(8) a")
     page.wait("root.querySelector('h2').textContent === arguments[0]", LESSONS["reach"].title["en"])
@@ -205,7 +205,7 @@ def test_lessons_are_reached_from_the_header_and_back_and_forward_work(page: Les
     assert page.page.get("viewer.state.layer") == layer
     assert page.get("page.hidden")
     page.page.click("[data-tab=lessons]")
-    page.wait("!page.hidden")
+    page.wait("page && !page.hidden")
     page.wait("root.querySelector('h2').textContent === arguments[0]", LESSONS["reach"].title["en"])
 
 
