@@ -152,9 +152,7 @@ def test_sizes_are_kept_where_nearly_all_agree_and_are_small():
     assert choose_size([(12, 10)] * 8 + [(40, 40)] * 2, None)[0] == (32, 32)
     assert choose_size([(3024, 4032)] * 5, None)[0] == (224, 224)
     assert choose_size([(100, 300), (130, 90)], None)[0] == (64, 64)
-    assert choose_size([(8, 8)], 16)[1] == (
-        "pictures of 8 x 8 are scaled to 16 x 16"
-    )
+    assert choose_size([(8, 8)], 16)[1] == "pictures of 8 x 8 are scaled to 16 x 16"
 
 
 def test_scaling_agrees_with_torchvision():
