@@ -186,6 +186,7 @@ class WorkerHost:
                     if not job.answer.done():
                         heapq.heappush(self._waiting, job)
                     return
+                del job  # its answer may be a whole photo, and the next job may be long in coming
         finally:
             ended.cancel()
 
