@@ -124,7 +124,7 @@ def test_what_cannot_be_is_said_in_a_sentence(
 def test_a_damaged_run_is_said_in_a_sentence(run: Command, tmp_path: Path) -> None:
     (tmp_path / "r").mkdir()
     (tmp_path / "r" / "run.json").write_text("{")
-    assert "cannot be read" in run("evaluate", "r").err
+    assert "is damaged: it does not hold JSON" in run("evaluate", "r").err
     (tmp_path / "r" / "run.json").write_text('{"schema": "convscope.run/9"}')
     assert "should be of schema convscope.run/1" in run("evaluate", "r").err
 
