@@ -54,6 +54,8 @@ export class ConvscopeLessons extends HTMLElement {
     this.frame = element("div", { class: "viewer lessons" });
     this.root.append(this.frame);
     this.rest = 0;
+    /** @type {AbortController|null} of the run at full size that is under way */
+    this.thorough = null;
     this.resting = false;
     /** What was computed last, and whole, as text. */
     this.whole = "";
@@ -290,9 +292,10 @@ export class ConvscopeLessons extends HTMLElement {
     return { name, blob: await answer.blob() };
   }
 
-  /** Has the lesson computed; one run at a time, and of those that wait only the newest. */
+  /** Has the lesson computed; one run at a time, and of those that wait only the newest. A drag waits for no whole. */
   async run(preview) {
     this.wanted = { preview };
+    if (preview) this.thorough?.abort();
     if (this.running) return this.running;
     this.running = this.pump();
     try {
@@ -312,8 +315,9 @@ export class ConvscopeLessons extends HTMLElement {
       const { lesson } = this;
       const values = this.asked;
       const body = JSON.stringify({ values, preview, known: this.sent.ids });
+      this.thorough = preview ? null : new AbortController();
       try {
-        const answer = await this.session.api.send(`/api/lessons/${lesson.name}`, { method: "POST", body, headers: { "Content-Type": "application/json" } });
+        const answer = await this.session.api.send(`/api/lessons/${lesson.name}`, { method: "POST", body, signal: this.thorough?.signal, headers: { "Content-Type": "application/json" } });
         const found = decodeAnswer(await answer.arrayBuffer(), this.sent);
         if (lesson !== this.lesson) continue;
         this.whole = found.preview ? "" : JSON.stringify([lesson.name, values]);
@@ -322,7 +326,7 @@ export class ConvscopeLessons extends HTMLElement {
         this.fell = [];
       } catch (error) {
         this.whole = "";
-        if (lesson !== this.lesson) continue;
+        if (lesson !== this.lesson || error.name === "AbortError") continue;
         if (this.answer?.lesson === lesson.name || !(await this.fallBack(error))) this.complain(error);
       }
     }
