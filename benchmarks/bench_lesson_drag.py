@@ -1,9 +1,9 @@
 """Dragging a box on the Lessons tab, from the pointer to the answer on screen, inside a headless Chromium.
 
 A colour photo of 1024 x 1024 with a kernel of 70 x 70 cut from it, in the lesson `cut`: its box is moved by
-real pointer events, first one move at a time, then without waiting for the answers. Told is the time from the
-event of a move to the end of the frame that shows its answer, and of what it is made up: the way to the
-server and back with the computation, and drawing. Needs selenium, chromium and chromedriver.
+real pointer events, first one move at a time, then after rests, then without waiting for the answers. Told is
+the time from the event of a move to the end of the frame that shows its answer, and of what it is made up:
+the way to the server and back with the computation, and drawing. Needs selenium, chromium and chromedriver.
 
     python benchmarks/bench_lesson_drag.py [--moves 25]
 """
@@ -31,6 +31,8 @@ SIDE, KERNEL = 1024, 70
 BOX = (300, 500, KERNEL, KERNEL)
 #: Pixels of the page the pointer goes each time, and milliseconds between moves that wait for nothing.
 MOVE, PAUSE = 2, 16
+#: Milliseconds after which a hand that rested moves on: the run at full size has just begun.
+REST = 340
 LESSONS = """
 const lessons = document.querySelector("convscope-lessons");
 const onScreen = () => JSON.parse(lessons?.dataset.shown?.replace(/^\\S+ /, "") ?? "{}").box;
@@ -106,6 +108,15 @@ def measure(server: Server, browser: Browser, moves: int, report: Report) -> Non
             found += told
     print(f"a colour photo of {SIDE} x {SIDE}, kernel {KERNEL} x {KERNEL}; medians of {len(found)} moves")
     tell(found, report, most=60)
+    found = []
+    for move in range(moves):
+        browser.driver.execute_async_script(f"setTimeout(arguments[0], {REST})")
+        browser.run(NEW)
+        x += MOVE if move % 2 else -MOVE
+        pointer(browser, "mouseMoved", x, y, 1)
+        found += browser.run(TOLD, 1)
+    print(f"moved on after a rest of {REST} ms, while the whole is computed; {len(found)} answers")
+    tell(found, report, most=100)
     browser.run(NEW)
     for _ in range(2 * moves):
         x -= MOVE

@@ -114,6 +114,35 @@ def test_a_kernel_cut_by_a_drag_is_brightest_where_it_was_cut(page: LessonPage) 
     assert int(page.value("box").split(",")[0]) > moved[0]
 
 
+#: Runs at full size are not answered until they are given up.
+_HOLD = """
+window.answered = window.fetch;
+window.held = 0;
+window.fetch = (path, options) => {
+  if (!/lessons\\/cut$/.test(path) || JSON.parse(options.body).preview) return answered(path, options);
+  held += 1;
+  return new Promise((_, refuse) =>
+    options.signal.addEventListener("abort", () => refuse(new DOMException("given up", "AbortError"))));
+};
+"""
+
+
+def test_a_drag_does_not_wait_for_a_run_at_full_size(page: LessonPage) -> None:
+    page.open("lesson=cut&lang=en")
+    page.driver.execute_script(_HOLD)
+    try:
+        page.get("page.change({box: '30,40,60,60'}, true)")
+        page.wait("window.held === 1")
+        page.get("page.change({box: '32,44,60,60'}, false)")
+        page.wait("JSON.parse(page.dataset.shown.replace(/^\\S+ /, '')).box === '32,44,60,60'")
+    finally:
+        page.driver.execute_script("window.fetch = window.answered")
+    page.get("page.change({box: '32,46,60,60'}, true)")
+    page.ready()
+    assert page.numbers()["forms"]["normalised"]["peaks"][0] == [32, 46]
+    assert page.get("root.querySelectorAll('.warning:not([hidden])').length") == 0
+
+
 def test_a_dragged_bias_line_leaves_what_numpy_says_is_above_it(page: LessonPage) -> None:
     import convscope
 
