@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
     from convscope import Trace
     from viewer.synthetic import SyntheticScene
+
+# What is started in the background of a shell is deaf to Ctrl-C, and so is whatever the tests start then.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 NO_WEIGHTS = "the model with its weights is not installed"
 

@@ -88,7 +88,8 @@ def layers(draw: st.DrawFn) -> nn.Module:
         return Function(lambda x: F.pixel_shuffle(torch.cat([x] * 4, 1), 2))
     if kind == "unshuffle":
         return Function(lambda x: F.pixel_unshuffle(x, 2).unflatten(1, (2, 4)).sum(2))
-    return Function(lambda x: x * x.mean((2, 3), keepdim=True))
+    # Ones are added: what is nought times the mean, as padding would be, has no gradient by the mean.
+    return Function(lambda x: (x + 1) * (x.mean((2, 3), keepdim=True) + 1))
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")

@@ -77,6 +77,9 @@ def test_what_is_asked_ahead_is_answered_only_where_there_is_no_other_work(
     assert client.get(f"/api/looks/{key}/value", params=early).json() == told
     start = client.get("/api/start").json()
     slow = begin(client, model="vgg16", weights="none", photo=start["default_photo"])
+    with client.stream("GET", f"/api/looks/{slow}/progress") as said:
+        taken_up = next(line for line in said.iter_lines() if json.loads(line)["stage"] != "waiting")
+    assert json.loads(taken_up)["stage"] in ("loading", "running"), "the look was over first"
     assert client.get(f"/api/looks/{key}/value", params=early).json() is None
     assert client.get(f"/api/looks/{key}/value", params=asked).json() == told
     client.delete(f"/api/looks/{slow}")
