@@ -16,6 +16,7 @@ import { ChannelGrid } from "./grid.js";
 import { helpSheet } from "./help.js";
 import { LayerHead } from "./layerhead.js";
 import { Legend } from "./legend.js";
+import { LESSON_PATTERNS } from "./lessonpatterns.js";
 import { MemoryAddress } from "./memoryaddress.js";
 import { PatternSource } from "./patterndata.js";
 import { PhotoPanel } from "./photo.js";
@@ -220,6 +221,7 @@ const PATTERNS = [
     const sheet = helpSheet([{ keys: "b", text: "a key of the host" }]);
     return [sheet, () => unfolded(sheet)];
   }],
+  .../** @type {Pattern[]} */ (LESSON_PATTERNS),
 ];
 
 /** One of several of a kind. @param {string} name @param {string} note @param {Pattern[3]} make @returns {Pattern} */
