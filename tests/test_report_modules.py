@@ -103,7 +103,7 @@ def test_every_module_of_the_viewer_is_reached_by_one_of_its_hosts() -> None:
 
 
 def test_lessons_are_of_the_live_page_alone() -> None:
-    for host in ("report.js", "widget.js", "patterns.js", "filmpage.js"):
+    for host in ("report.js", "widget.js", "filmpage.js"):
         assert not [name for name in modules_reached_from(host) if name.startswith("lesson")], host
 
 
