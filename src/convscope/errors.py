@@ -24,7 +24,8 @@ what to do. The command line prints both, without a traceback, and exits with
     ├── TrainingError              a training that cannot begin or go on
     │   ├── DivergedError          the loss is not a number any more
     │   └── RunError               a run folder that cannot be used; ``code`` says why
-    └── OutputError                a file that cannot be written
+    ├── OutputError                a file that cannot be written
+    └── GivenUp                    nobody wants the answer any more; seen by no person
 """
 
 from __future__ import annotations
@@ -192,6 +193,10 @@ class RunError(TrainingError):
 
 class OutputError(ConvscopeError):
     """A file that cannot be written."""
+
+
+class GivenUp(ConvscopeError):
+    """Nobody wants the answer any more."""
 
 
 def nearest(name: str, known: Iterable[str], count: int = 4) -> list[str]:

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from convscope.desk.answers import PageError
 from convscope.desk.plain import plain, plain_json
 from convscope.lesson.registry import LESSONS
+from convscope.lesson.wanted import still_wanted
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from convscope.lesson import Convolution, Lesson, LessonResult, Map, Tools
@@ -122,6 +124,7 @@ class _Packer:
 
     def picture(self, one: Map) -> dict[str, Any]:
         """A map as it is shown; the same picture on several maps is sent once."""
+        still_wanted()
         key = id(one.values)
         if one.role != "rgb":
             return self.add(_shown(one))
@@ -297,10 +300,15 @@ def _animation(
         raise PageError(422, "no_steps", "this lesson has no steps to animate")
     player = Player(result, title=lesson.title[language], language=language)
     first = min(first, len(player) - 1)
-    chosen = (first + index for index in chosen_steps(len(player) - first, FRAMES))
+    chosen = chosen_steps(len(player) - first, FRAMES)
+
+    def frame(index: int) -> NDArray[np.uint8]:
+        still_wanted()
+        return player.frame(first + index)
+
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"steps.{what}"
-        save_animation(path, (player.frame(index) for index in chosen), per_second=per_second)
+        save_animation(path, map(frame, chosen), per_second=per_second)
         return path.read_bytes()
 
 

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from convscope.desk.glimpse import glimpse
 from convscope.desk.line import Line
-from convscope.desk.passes import PASS_ENDS, GivenUp, Passes, Seeing
+from convscope.desk.passes import PASS_ENDS, Passes, Seeing
 from convscope.desk.pieces import pack_first
 from convscope.desk.plain import plain_json
+from convscope.errors import GivenUp
 
 if TYPE_CHECKING:
     from convscope.scene import Scene

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from convscope.desk.answers import PageError
 from convscope.desk.line import Line
-from convscope.errors import ConvscopeError
+from convscope.errors import GivenUp
 from convscope.tracing import Observer, trace
 
 if TYPE_CHECKING:
@@ -27,10 +27,6 @@ _TOLD_EVERY = 0.04
 
 #: Gives what the model is to look at: a picture, or a batch prepared by hand.
 Seeing = Callable[[], Any]
-
-
-class GivenUp(ConvscopeError):
-    """Nobody wants the answer any more."""
 
 
 class Watch(Observer):

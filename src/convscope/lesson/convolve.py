@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from convscope.errors import ControlError
 from convscope.lesson.convolution import Convolution, lay_out
 from convscope.lesson.geometry import Geometry, check, pair, read_padding, whole
+from convscope.lesson.wanted import still_wanted
+from convscope.numerics import one_thread
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -114,9 +116,11 @@ def convolve(
         geometry = Geometry(picture.shape[1:], size, steps, gaps, around, padding_mode)
     check(geometry)
     added = _bias(bias, len(laid), picture.dtype)
+    still_wanted()
     chosen = _method(method, geometry, picture, laid)
     if chosen == "fft":
-        maps = _by_fft(lay_out(picture, geometry), laid, added, geometry, groups)
+        with one_thread():
+            maps = _by_fft(lay_out(picture, geometry), laid, added, geometry, groups)
     else:
         maps = _by_torch(
             picture,
@@ -328,10 +332,12 @@ def _by_fft(
                 image = torch.from_numpy(padded[group * each + channel]).double()
                 spectrum = torch.fft.rfft2(image, size)
                 for number, total in enumerate(sums):
+                    still_wanted()
                     weight = torch.from_numpy(kernel[group * maps + number, channel]).double()
                     dilated[:: geometry.dilation[0], :: geometry.dilation[1]] = weight
                     total.addcmul_(spectrum, torch.fft.rfft2(dilated, size).conj())
             for number, total in enumerate(sums):
+                still_wanted()
                 whole = torch.fft.irfft2(total, size)[
                     : last[0] : geometry.stride[0], : last[1] : geometry.stride[1]
                 ]

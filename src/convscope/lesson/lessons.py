@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from convscope.errors import ControlError, nearest
 from convscope.lesson.controls import Control
 from convscope.lesson.result import LessonResult, Text
+from convscope.lesson.wanted import still_wanted
 
 if TYPE_CHECKING:
     from convscope.data import Picture
@@ -95,6 +96,7 @@ class Lesson:
         tools = tools or Tools()
         checked = self.check(values)
         result = self.compute(checked, tools)
+        still_wanted()
         plain = {control.name: control.plain(checked[control.name]) for control in self.controls}
         return replace(result, values=plain)
 

@@ -6,6 +6,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from convscope.lesson.convolve import FFT_CELLS, FFT_WORK, convolve, quick_size
+from convscope.lesson.wanted import still_wanted
+from convscope.numerics import one_thread
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +35,7 @@ class Matcher:
         values = np.asarray(image, dtype=np.float64)
         self._values = values[None] if values.ndim == 2 else values
         # The image's mean is taken first: in the sums it would cancel most digits.
+        still_wanted()
         self._centred = self._values - self._values.mean()
         self._sums = WindowSums(self._values.sum(axis=0))
         self._squares = WindowSums((self._values**2).sum(axis=0))
@@ -48,12 +51,14 @@ class Matcher:
         centred = weights - mean
         sums, squares = self._sums(size), self._squares(size)
         if self._by_fft(size):
-            zero_mean = self._correlated(centred)
+            with one_thread():
+                zero_mean = self._correlated(centred)
             # One transform does for both; the window's sum adds what the mean is worth.
             raw = zero_mean + mean * sums
         else:
             raw = convolve(self._values, weights).maps[0]
             zero_mean = convolve(self._centred, centred).maps[0]
+        still_wanted()
         spread = squares - sums**2 / weights.size
         own = float((centred**2).sum())
         flat = spread <= _FLAT * np.maximum(squares, 1e-300)
@@ -88,6 +93,7 @@ class Matcher:
     def _spectrum(self, channel: int) -> Tensor:
         import torch
 
+        still_wanted()
         return torch.fft.rfft2(torch.from_numpy(self._centred[channel]), self._size)
 
     def _correlated(self, kernel: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -104,7 +110,9 @@ class Matcher:
             # One channel after the other: large photos in colour would fill the memory otherwise.
             for channel in range(channels):
                 spectrum = self._spectra[channel] if kept else self._spectrum(channel)
+                still_wanted()
                 answer.addcmul_(spectrum, torch.fft.fft(across[channel], self._size[0], dim=0).conj())
+            still_wanted()
             down = torch.fft.ifft(answer, dim=0)[: last[0]]
             found: NDArray[np.float64] = torch.fft.irfft(down, self._size[1], dim=1)[:, : last[1]].numpy()
         return found
@@ -156,6 +164,7 @@ class WindowSums:
     def __init__(self, image: NDArray[np.floating]) -> None:
         import numpy as np
 
+        still_wanted()
         self._table = np.zeros((image.shape[0] + 1, image.shape[1] + 1))
         inner = self._table[1:, 1:]
         np.cumsum(image, axis=0, dtype=np.float64, out=inner)
@@ -165,6 +174,7 @@ class WindowSums:
         """Sums of all windows of ``size`` rows and columns."""
         rows, columns = size
         table = self._table
+        still_wanted()
         found: NDArray[np.float64] = table[rows:, columns:] - table[:-rows, columns:]
         found -= table[rows:, :-columns]
         found += table[:-rows, :-columns]
@@ -188,6 +198,7 @@ def peaks(response: NDArray[np.floating], count: int, apart: tuple[int, int]) ->
     """
     import numpy as np
 
+    still_wanted()
     left = response.astype(np.float64).copy()
     found = []
     for _ in range(count):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from convscope.errors import ControlError
 from convscope.lesson.controls import Control
 from convscope.lesson.result import Text, both
+from convscope.lesson.wanted import still_wanted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -96,6 +97,7 @@ def pool(
             f"{values.shape[1]}",
             control=control,
         )
+    still_wanted()
     given = torch.from_numpy(np.array(values, dtype=np.float64))[None, None]
     if kind == "max":
         found = functional.max_pool2d(given, size, stride)

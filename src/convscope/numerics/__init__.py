@@ -8,6 +8,7 @@ from convscope.numerics.rounding import (
     unit_roundoff,
     working_roundoff,
 )
+from convscope.numerics.threads import one_thread
 from convscope.numerics.windows import adaptive_rows, gather, transposed_rows, window_rows
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Function",
     "adaptive_rows",
     "gather",
+    "one_thread",
     "rounded_to_infinity",
     "stored_tolerance",
     "sum_tolerance",

@@ -65,7 +65,7 @@ class WorkerHost:
         self._process: asyncio.subprocess.Process | None = None
         self._runner: asyncio.Task[None] | None = None
         self._ready = False
-        self._working = False
+        self._rest = asyncio.Event()
 
     @property
     def process_id(self) -> int | None:
@@ -86,7 +86,12 @@ class WorkerHost:
     @property
     def idle(self) -> bool:
         """Whether a job given now would be begun at once."""
-        return self.ready and not self._working and not self._waiting
+        return self.ready and self._rest.is_set()
+
+    async def rest(self, seconds: float) -> None:
+        """Wait until it has nothing to do, or so long."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._rest.wait(), seconds)
 
     def start(self) -> None:
         """Begin to serve jobs; the process is started at once, and again whenever it has ended."""
@@ -135,6 +140,7 @@ class WorkerHost:
         answer = asyncio.get_running_loop().create_future()
         job = _Job(priority, next(self._numbers), op, payload, blob, seconds, on_event, on_start, answer)
         heapq.heappush(self._waiting, job)
+        self._rest.clear()
         self._more.set()
         try:
             return await answer
@@ -147,6 +153,7 @@ class WorkerHost:
         while True:
             try:
                 self._ready = False
+                self._rest.clear()
                 await self._start_process()
                 self._ready = True
                 await self._serve()
@@ -171,13 +178,12 @@ class WorkerHost:
         try:
             while not ended.done():
                 if not self._waiting:
-                    self._working = False
+                    self._rest.set()
                     self._more.clear()
                     more = asyncio.create_task(self._more.wait())
                     await asyncio.wait({more, ended}, return_when=asyncio.FIRST_COMPLETED)
                     more.cancel()
                     continue
-                self._working = True
                 job = heapq.heappop(self._waiting)
                 if job.answer.done():
                     continue

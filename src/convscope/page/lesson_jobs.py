@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -13,6 +14,8 @@ from convscope.desk.lessons import file_bytes, known_lesson, proof_bytes, run_by
 from convscope.desk.line import Line
 from convscope.lesson import Tools
 from convscope.lesson.photos import Previews
+from convscope.lesson.wanted import until
+from convscope.numerics import one_thread
 
 if TYPE_CHECKING:
     from convscope.desk.passes import Passes
@@ -45,7 +48,14 @@ class LessonJobs:
         ------
         PageError
             409 ``photo_missing`` if the photo has to be sent along.
+        GivenUp
+            If nobody wants it any more.
         """
+        # A preview is small, and the browser wants a processor too.
+        with until(line.cancelled), one_thread() if payload.get("preview") else nullcontext():
+            return self._handle(payload, blob)
+
+    def _handle(self, payload: dict[str, Any], blob: bytes) -> tuple[dict[str, Any], bytes]:
         lesson, values = known_lesson(payload["lesson"]), payload["values"]
         tools = self._tools(payload, blob)
         task = payload["task"]

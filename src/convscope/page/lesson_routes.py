@@ -9,8 +9,8 @@ from fastapi import Body, Path, Request
 from starlette.responses import Response
 
 from convscope.desk.lessons import lesson_list
-from convscope.page.bodies import LessonFileBody, LessonRunBody, LessonStepBody
-from convscope.page.web import BINARY, JSON, state_of
+from convscope.page.bodies import LessonBody, LessonFileBody, LessonRunBody, LessonStepBody
+from convscope.page.web import BINARY, JSON, state_of, while_there
 
 #: Kinds of what can be exported.
 FILES = {
@@ -33,7 +33,7 @@ async def lessons() -> list[dict[str, Any]]:
 async def run(request: Request, lesson: Name, body: Annotated[LessonRunBody, Body()]) -> Response:
     """Run a lesson: a JSON head and arrays, see :func:`convscope.desk.lessons.run_bytes`."""
     task = {"task": "run", "preview": body.preview, "known": body.known}
-    _, data = await state_of(request).lessons.ask(lesson, body.values, task)
+    _, data = await _ask(request, lesson, body, task)
     return Response(data, media_type=BINARY)
 
 
@@ -47,15 +47,22 @@ async def proof(request: Request, lesson: Name, body: Annotated[LessonStepBody, 
     return await _json(request, lesson, body, "proof")
 
 
+async def _ask(
+    request: Request, lesson: str, body: LessonBody, task: dict[str, Any]
+) -> tuple[dict[str, Any], bytes]:
+    """Ask the worker; a run whose page went on to other values is given up."""
+    return await while_there(request, state_of(request).lessons.ask(lesson, body.values, task))
+
+
 async def _json(request: Request, lesson: str, body: LessonStepBody, task: str) -> Response:
-    _, data = await state_of(request).lessons.ask(lesson, body.values, {"task": task, "step": body.step})
+    _, data = await _ask(request, lesson, body, {"task": task, "step": body.step})
     return Response(data, media_type=JSON)
 
 
 async def file(request: Request, lesson: Name, body: Annotated[LessonFileBody, Body()]) -> Response:
     """A file to keep: the lesson's picture, its animation, or its numbers."""
     wanted = body.model_dump(exclude={"values", "preview"})
-    told, data = await state_of(request).lessons.ask(lesson, body.values, {"task": "file", **wanted})
+    told, data = await _ask(request, lesson, body, {"task": "file", **wanted})
     headers = {"content-disposition": f'attachment; filename="{told["name"]}"'}
     return Response(data, media_type=FILES[body.what], headers=headers)
 

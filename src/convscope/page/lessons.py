@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Someone drags: before a new look, beside questions about one.
 LESSON_FIRST = 1
+#: How long a run that nobody wants any more takes to end.
+GIVING_UP_SECONDS = 0.1
 
 
 @dataclass
@@ -63,7 +65,7 @@ class Lessons:
         payload: dict[str, Any] = {"lesson": name, "values": dict(values), **task}
         if model is not None:
             payload["model"] = self._model(*model)
-        host = self._host(payload)
+        host = await self._host(payload)
         if picture is None:
             return await self._submit(host, payload)
         try:
@@ -83,12 +85,14 @@ class Lessons:
         self._sent.add((host.kind, key))
         return await self._submit(host, payload, pixels)
 
-    def _host(self, payload: dict[str, Any]) -> WorkerHost:
+    async def _host(self, payload: dict[str, Any]) -> WorkerHost:
         if "model" in payload:
             return self.models
         if not self.models.ready:
             return self.models  # two that start beside each other would both be late
         self.light.start()
+        # Whoever drags on has just given up the run at full size, and the photo is there.
+        await self.light.rest(GIVING_UP_SECONDS)
         return next((host for host in (self.light, self.models) if host.idle), self.light)
 
     async def _submit(

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import zlib
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from convscope.desk.answers import PageError
 from convscope.page.state import State
 
 JSON = "application/json"
@@ -15,11 +19,38 @@ BINARY = "application/octet-stream"
 #: Below so many bytes packing is not worth its while.
 WORTH_PACKING = 1024
 
+Found = TypeVar("Found")
+
 
 def state_of(request: Request) -> State:
     """What the server holds."""
     state: State = request.app.state.convscope
     return state
+
+
+async def while_there(request: Request, work: Coroutine[Any, Any, Found]) -> Found:
+    """What ``work`` finds; it is cancelled once whoever asked has gone away.
+
+    Raises
+    ------
+    PageError
+        410 if they have, which nobody reads.
+    """
+    tasks = asyncio.create_task(work), asyncio.create_task(_gone(request))
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if tasks[0].done():
+            return tasks[0].result()
+        raise PageError(410, "given_up", "this was given up")
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def packs(request: Request) -> bool:

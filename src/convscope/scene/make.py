@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from convscope._version import __version__
 from convscope.errors import TraceError, UsageError
+from convscope.numerics import one_thread
 from convscope.scene.filters import filter_arrays, kernels_of
 from convscope.scene.groups import enclosing, make_groups
 from convscope.scene.nodes import add_values, describe_op, drawable
@@ -139,16 +140,12 @@ def _one_thread_each(most: int) -> Iterator[Workers]:
     more than the work itself as soon as another program wants the processor. Where the work on an op is
     little more than Python, one worker does it in half the time of two that wait for each other.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread() as threads:
         if most == 1:
             yield map
         else:
             with ThreadPoolExecutor(max(1, min(threads, most))) as pool:
                 yield pool.map
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _make_nodes(
