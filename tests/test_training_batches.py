@@ -109,7 +109,7 @@ def test_the_layout_in_memory_makes_no_difference(layout: torch.memory_format) -
 
 
 def test_in_the_first_epochs_pictures_are_squares_of_themselves() -> None:
-    made = batches(part=5, part_epochs=2, translate=1)
+    made = batches(parts=[(5, 2)], translate=1)
     corners = set()
     for epoch in range(2):
         pixels, labels = whole(made, epoch)
@@ -121,6 +121,6 @@ def test_in_the_first_epochs_pictures_are_squares_of_themselves() -> None:
         corners |= set(zip(top.tolist(), left.tolist(), strict=True))
     assert {row for row, _ in corners} == {column for _, column in corners} == {0, 1, 2, 3}
     assert whole(made, 2)[0].shape == (COUNT, 3, 8, 8)
-    assert whole(batches(part=9, part_epochs=1), 0)[0].shape == (COUNT, 3, 8, 8)
+    assert whole(batches(parts=[(9, 1)]), 0)[0].shape == (COUNT, 3, 8, 8)
     again, _ = whole(made, 1, 2)
     assert torch.equal(again, whole(made, 1)[0][10:])

@@ -15,7 +15,7 @@ from convscope.models.mirrored import Pairs
 from convscope.training import Recipe, train
 from convscope.training.recipes import recipe
 
-STEP = recipe("fast", "cifar10_small").replace(epochs=2, batch=8, evaluate_every=2, part_share=0.5, part=24)
+STEP = recipe("fast", "cifar10_small").replace(epochs=2, batch=8, evaluate_every=2, parts=((24, 0.5),))
 
 
 @pytest.fixture

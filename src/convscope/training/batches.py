@@ -7,12 +7,14 @@ made by this process, by one that was stopped, or not at all.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
+
+from convscope.training.warping import warped
 
 # Bounds of a random crop, as torchvision's RandomResizedCrop has them: share of the area, width / height.
 _AREA, _PROPORTION = (0.08, 1.0), (3 / 4, 4 / 3)
@@ -41,9 +43,12 @@ class Batches:
         from the edge.
     crop
         Each image a random part of itself, 8 to 100 % of its area, resized to the whole.
-    part, part_epochs
-        In so many first epochs each image is only a random square of itself, ``part`` pixels a side, and not
-        moved.
+    parts
+        Pairs of a side in pixels and an epoch: until that epoch each image is only a random square of itself
+        of that side, and not moved.
+    turn, zoom, warp_epochs
+        In so many first epochs each image is turned by at most ``turn`` degrees and scaled by 1 / ``zoom`` to
+        ``zoom``, moved or not (``warping``).
     side
         Of a square, in pixels: random parts are resized to it instead.
     read
@@ -69,14 +74,17 @@ class Batches:
         flip: str = "none",
         translate: int = 0,
         crop: bool = False,
-        part: int = 0,
-        part_epochs: int = 0,
+        parts: Sequence[tuple[int, int]] = (),
+        turn: float = 0.0,
+        zoom: float = 1.0,
+        warp_epochs: int = 0,
         side: int = 0,
         read: Read | None = None,
         seed: int = 0,
     ) -> None:
         self.images, self.labels, self.side, self.read = images, labels, side, read
-        self.part, self.part_epochs = part, part_epochs
+        self.parts, self.turn, self.zoom = parts, turn, zoom
+        self.warp_epochs = warp_epochs if turn or zoom > 1 else 0
         self.batch, self.flip, self.translate, self.crop, self.seed = batch, flip, translate, crop, seed
 
     def __len__(self) -> int:
@@ -99,8 +107,11 @@ class Batches:
                 pixels = _flipped(pixels, mirrored[chosen])
             if self.crop:
                 pixels = _cropped(pixels, random, self.side)
-            if epoch < self.part_epochs:
-                pixels = _part(pixels, self.part, random)
+            part = next((side for side, end in self.parts if epoch < end), 0)
+            if epoch < self.warp_epochs:
+                pixels = warped(pixels, random, part, turn=self.turn, zoom=self.zoom, move=self.translate)
+            elif part:
+                pixels = _part(pixels, part, random)
             elif self.translate:
                 pixels = _moved(pixels, self.translate, random)
             yield pixels, self.labels[chosen]

@@ -60,9 +60,12 @@ class Recipe:
         epoch (``alternating``).
     translate
         Images are moved by up to so many pixels each way, what is missing mirrored from the edge.
-    part, part_share
-        In this share of the epochs, from the first, images are random squares of themselves, ``part`` pixels
-        a side, which cost less; 0 for whole images throughout.
+    parts
+        Images are random squares of themselves, which cost less, then whole: pairs of a side in pixels and
+        of the share of the epochs it goes on to, as text ``24:0.5,28:0.9``.
+    turn, zoom, warp_share
+        In this share of the epochs, from the first, images are turned by at most so many degrees either way
+        and scaled by 1 / ``zoom`` to ``zoom``, and moved as ``translate`` says.
     crop
         ``True``: a random part of 8 to 100 % of the area, its sides in proportion 3:4 to 4:3, is resized
         to the input (RandomResizedCrop).
@@ -122,8 +125,10 @@ class Recipe:
     inputs: str = "normalized"
     flip: str = "none"
     translate: int = 0
-    part: int = 0
-    part_share: float = 0.0
+    parts: tuple[tuple[int, float], ...] = ()
+    turn: float = 0.0
+    zoom: float = 1.0
+    warp_share: float = 1.0
     crop: bool = False
     precision: str = "fp32"
     channels_last: bool = True
@@ -159,6 +164,11 @@ class Recipe:
             if not least <= value <= most:
                 limits = f"between {least:g} and {most:g}" if most < _ANY else f"at least {least:g}"
                 raise UsageError(f"`{key}` must be {limits}; got {value:g}")
+        shares = [share for _, share in self.parts]
+        if shares != sorted(shares) or any(side < 1 or not 0 <= share <= 1 for side, share in self.parts):
+            raise UsageError(
+                f"`parts` must be sides of at least 1 with shares that rise from 0 to 1; got {self.parts}"
+            )
 
     def replace(self, **changes: Any) -> Recipe:
         """The same recipe with other values.
@@ -208,7 +218,8 @@ class Recipe:
         """
         known = {f.name for f in dataclasses.fields(cls)}
         kept = {key: value for key, value in values.items() if key in known}
-        return cls(**{**kept, "notes": tuple(values.get("notes", ()))})
+        pairs = tuple((side, share) for side, share in values.get("parts", ()))
+        return cls(**{**kept, "parts": pairs, "notes": tuple(values.get("notes", ()))})
 
 
 _ANY = 1e9
@@ -227,8 +238,9 @@ _RANGES = (
     ("filter_momentum", 0, 1),
     ("label_smoothing", 0, 1),
     ("translate", 0, 1000),
-    ("part", 0, _ANY),
-    ("part_share", 0, 1),
+    ("turn", 0, 180),
+    ("zoom", 1, 10),
+    ("warp_share", 0, 1),
     ("averaging_decay", 0, 1),
     ("averaging_every", 1, _ANY),
     ("hidden", 0, _ANY),
@@ -247,7 +259,9 @@ _WORDS = {
 }
 
 
-def _read(key: str, text: str, kind: type) -> Any:
+def _read(key: str, text: str, kind: Any) -> Any:
+    if key == "parts":
+        return _read_parts(text)
     if kind is bool:
         if text.lower() not in _WORDS:
             raise UsageError(f"`{key}` must be yes or no; got {text!r}")
@@ -257,3 +271,12 @@ def _read(key: str, text: str, kind: type) -> Any:
     except ValueError as error:
         what = "a whole number" if kind is int else "a number"
         raise UsageError(f"`{key}` must be {what}; got {text!r}") from error
+
+
+def _read_parts(text: str) -> tuple[tuple[int, float], ...]:
+    """Sides and shares of ``24:0.5,28:0.9``; none of an empty text."""
+    try:
+        pairs = [pair.split(":") for pair in text.split(",") if pair.strip()]
+        return tuple((int(side), float(share)) for side, share in pairs)
+    except ValueError as error:
+        raise UsageError(f"`parts` must be sides and shares such as 24:0.5,28:0.9; got {text!r}") from error
