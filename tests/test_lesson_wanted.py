@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -103,6 +104,37 @@ def test_between_two_questions_there_is_no_more_than_one_fourier_transform(
     seen = {some for some in between if some}
     assert {"rfft2", "irfft2", "fft", "irfft"} <= {name for some in seen for name in some}
     assert all(len(some) <= 2 for some in seen), seen
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 7, 50])
+@pytest.mark.parametrize(
+    ("groups", "more"),
+    [
+        (1, {}),
+        (1, {"stride": (3, 2), "padding": (2, 1)}),
+        (2, {"dilation": (2, 3), "padding": 4, "padding_mode": "reflect"}),
+        (4, {"stride": 2, "flip": True, "bias": [1.0, -2.0, 0.5, 3.0]}),
+    ],
+)
+def test_in_bands_torchs_own_convolution_gives_the_same_maps_and_can_be_given_up(
+    monkeypatch: pytest.MonkeyPatch, one_thread: None, rows: int, groups: int, more: dict[str, Any]
+) -> None:
+    rng = np.random.default_rng(5)
+    image, kernel = rng.normal(size=(4, 19, 23)), rng.normal(size=(4, 4 // groups, 4, 3))
+
+    def maps() -> Any:
+        return convolve(image, kernel, groups=groups, method="direct", **more).maps
+
+    before, whole = Impatient(), maps()
+    with until(before.cancelled):
+        maps()
+    monkeypatch.setattr(
+        import_module("convscope.lesson.convolve"), "BAND_WORK", rows * whole.shape[2] * kernel.size
+    )
+    banded = Impatient()
+    with until(banded.cancelled):
+        np.testing.assert_allclose(maps(), whole, rtol=1e-12, atol=1e-12)
+    assert banded.asked - before.asked == -(-whole.shape[1] // rows) - 1
 
 
 @pytest.mark.parametrize("name", LESSONS)

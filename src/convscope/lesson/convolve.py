@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 FFT_CELLS = 121
 #: ... and from this many products of one channel on.
 FFT_WORK = 4_000_000
+#: Products that torch's own convolution makes at a time: some 30 ms of two threads' work.
+BAND_WORK = 200_000_000
 METHODS = ("auto", "direct", "fft")
 
 
@@ -308,7 +310,15 @@ def _by_torch(
             )
         else:
             given = torch.from_numpy(lay_out(image, geometry))[None]
-            found = functional.conv2d(given, weight, added, geometry.stride, 0, geometry.dilation, groups)
+            # Some rows at a time: a long run can be given up between them.
+            rows, most = geometry.output[0], max(1, BAND_WORK // (geometry.output[1] * kernel.size))
+            bands = []
+            for top in range(0, rows, most):
+                still_wanted()
+                last = (min(rows, top + most) - 1) * stride[0] + geometry.window[0]
+                band = given[:, :, top * stride[0] : last]
+                bands.append(functional.conv2d(band, weight, added, stride, 0, geometry.dilation, groups))
+            found = torch.cat(bands, dim=2) if len(bands) > 1 else bands[0]
     result: NDArray[Any] = found[0].numpy()
     return result
 
