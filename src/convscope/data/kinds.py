@@ -33,7 +33,6 @@ BAD_DATA = (
     ValueError,
     SyntaxError,
     OverflowError,
-    NotImplementedError,
     struct.error,
     KeyError,
     IndexError,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import ipaddress
 import logging
 import socket
@@ -41,8 +42,14 @@ def bind(host: str, port: int) -> socket.socket:
             bound.close()
             raise
     except OSError as error:
+        why = (error.strerror or str(error)).lower()
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise UsageError(
+                f"cannot listen at {host}: {why}",
+                hint="`--host` takes an address of this machine, such as 127.0.0.1, or 0.0.0.0 for all.",
+            ) from error
         raise UsageError(
-            f"cannot listen at {host}, port {port}: {(error.strerror or str(error)).lower()}",
+            f"cannot listen at {host}, port {port}: {why}",
             hint="Another program may be there: leave `--port` out to take a free one.",
         ) from error
     bound.set_inheritable(False)

@@ -86,8 +86,7 @@ def load_scene(path: str | os.PathLike[str], *, limit: int = 1 << 30) -> Scene:
         zipfile.BadZipFile,
         zlib.error,
         EOFError,
-        NotImplementedError,
-        RuntimeError,
+        RuntimeError,  # also what is packed in a way zipfile does not know
         ValueError,
         RecursionError,
     ) as error:

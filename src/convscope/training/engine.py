@@ -34,6 +34,7 @@ from convscope.training.precision import HalfPrecision, resolve_precision
 from convscope.training.progress import Pace, Progress, Sums
 from convscope.training.recipes import Recipe
 from convscope.training.schedules import rate_at
+from convscope.training.settling import settle
 from convscope.training.signals import deferred_signals
 from convscope.training.state import to_device
 from convscope.training.together import Together
@@ -41,8 +42,9 @@ from convscope.training.whitening import first_convolution, whiten
 
 # Steps after which the heap has its size; a training of fewer gains nothing from larger pages.
 _SETTLED = 16
-# Training pictures whose patches the first filters begin with.
-_SAMPLE = 2048
+# Training pictures whose patches the first filters begin with; over which batch norm's statistics are taken
+# anew; at a time.
+_SAMPLE, _SETTLING, _GATHERED = 2048, 5120, 256
 
 
 @dataclass
@@ -93,7 +95,7 @@ class Engine:
         if recorded is not None and (recipe.whiten or recipe.freeze_first):
             convolution = first_convolution(recorded)
             if recipe.whiten:
-                whiten(convolution, self._sample())
+                whiten(convolution, self._sample(_SAMPLE))
             if recipe.freeze_first:
                 convolution.requires_grad_(False)
         fast = FastLayers(recorded) if recorded is not None and recipe.fast_layers else None
@@ -105,17 +107,11 @@ class Engine:
         self.group.share(self.module)
         self._freeze()
         self._streams = self.train.images is None
-        self.batches = Batches(
+        self.batches = Batches.of(
+            recipe,
             self.train.images,
             self.train.labels,
-            batch=recipe.batch * self.group.count,
-            flip=recipe.flip,
-            translate=recipe.translate,
-            crop=recipe.crop,
-            parts=[(side, round(share * recipe.epochs)) for side, share in recipe.parts],
-            turn=recipe.turn,
-            zoom=recipe.zoom,
-            warp_epochs=round(recipe.warp_share * recipe.epochs),
+            processes=self.group.count,
             side=self.side,
             read=self._read if self._streams else None,
             seed=self.seed,
@@ -164,11 +160,11 @@ class Engine:
             if hooks.save is not None and self._saved_at != self.step:
                 self._save(hooks)
 
-    def _sample(self) -> Iterator[Tensor]:
-        """Inputs of some hundred training pictures, the same for every process of one seed."""
+    def _sample(self, count: int) -> Iterator[Tensor]:
+        """Inputs of some training pictures, the same for every process of one seed."""
         random = torch.Generator().manual_seed(self.seed)
-        chosen = torch.randperm(len(self.train), generator=random)[:_SAMPLE]
-        for pixels, _ in self.train.gather(chosen.split(_SAMPLE // 8)):
+        chosen = torch.randperm(len(self.train), generator=random)[:count]
+        for pixels, _ in self.train.gather(chosen.split(_GATHERED)):
             yield self.train.normalize(pixels)
 
     def _freeze(self) -> None:
@@ -247,15 +243,14 @@ class Engine:
             done, stopped, saved = self._step(images, labels, rate, stop(), due)
             pace.step(done)
             self.sums.seconds = before + time.perf_counter() - began
-            ended = self.step % self.steps_per_epoch == 0
             if hooks.on_step is not None:
                 hooks.on_step(self.step, self.module)
-            if ended:
+            if self.step % self.steps_per_epoch == 0:
                 paused = time.perf_counter()
                 self._end_of_epoch(epoch, rate, hooks)
                 pace.pause(time.perf_counter() - paused)
             if hooks.on_progress is not None:
-                hooks.on_progress(self._progress(epoch, rate, pace, ended))
+                hooks.on_progress(self._progress(epoch, rate, pace))
             if stopped or saved:
                 self._save(hooks)
             if stopped:
@@ -344,6 +339,8 @@ class Engine:
             "seconds": sums.seconds,
         }
         last = epoch + 1 == self.recipe.epochs
+        if last and self.recipe.settle:
+            self._settle()
         if last or (epoch + 1) % self.recipe.evaluate_every == 0:
             self.evaluation = self.group.tell(self.measure() if self.group.first else None)
             assert self.evaluation is not None
@@ -353,6 +350,15 @@ class Engine:
         self.history.append(row)
         if hooks.on_epoch is not None:
             hooks.on_epoch(row)
+
+    def _settle(self) -> None:
+        """Statistics of what the training ends with, over pictures as they are."""
+        with nullcontext() if self.average is None else self.average.applied():
+            settle(self.module, self._sample(_SETTLING))
+            if self._pairs is not None:
+                self._pairs.average()
+            if self.average is not None:
+                self.average.restore(dict(self.module.named_buffers()))
 
     def measure(self, pictures: Pictures | None = None, *, training_mode: bool = False) -> Evaluation:
         """The network as it is, on the test pictures or on others; random numbers go on undisturbed."""
@@ -369,7 +375,7 @@ class Engine:
         finally:
             torch.random.set_rng_state(cpu)
 
-    def _progress(self, epoch: int, rate: float, pace: Pace, ended: bool) -> Progress:
+    def _progress(self, epoch: int, rate: float, pace: Pace) -> Progress:
         speed = pace.steps_per_second
         tested = [row["test_accuracy"] for row in self.history if row["test_accuracy"] is not None]
         return Progress(
@@ -383,7 +389,6 @@ class Engine:
             seconds_left=(self.steps - self.step) / speed if speed else math.inf,
             learning_rate=rate,
             test_accuracy=tested[-1] if tested else None,
-            ended_epoch=ended,
         )
 
     def _save(self, hooks: Hooks) -> None:

@@ -318,11 +318,16 @@ def pick_device(text: str) -> torch.device:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(text)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, ImportError) as error:
+        there = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
+        there += ["mps"] if torch.backends.mps.is_available() else []
+        known = text.partition(":")[0] in {name.partition(":")[0] for name in there}
+        why = f" ({str(error).splitlines()[0]})" if known else ""
         raise UsageError(
-            f"the device `{text}` cannot be used here: {str(error).splitlines()[0]}",
-            hint="`cpu` always works; `auto` takes what there is.",
+            f"the device `{text}` cannot be used here{why}; there {'is' if len(there) == 1 else 'are'} "
+            + " and ".join(f"`{name}`" for name in there),
+            hint="`auto` takes the quickest there is.",
         ) from error
     return device
 

@@ -28,8 +28,6 @@ class Progress:
         Of the last step.
     test_accuracy
         When it was last measured, on images never trained on; ``None`` before.
-    ended_epoch
-        Whether this step was the last of its epoch.
     """
 
     epoch: int
@@ -42,7 +40,6 @@ class Progress:
     seconds_left: float
     learning_rate: float
     test_accuracy: float | None = None
-    ended_epoch: bool = False
 
 
 @dataclass
