@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from convscope.training.recipe_values import Recipe
 from convscope.training.warping import warped
 
 # Bounds of a random crop, as torchvision's RandomResizedCrop has them: share of the area, width / height.
@@ -86,6 +87,35 @@ class Batches:
         self.parts, self.turn, self.zoom = parts, turn, zoom
         self.warp_epochs = warp_epochs if turn or zoom > 1 else 0
         self.batch, self.flip, self.translate, self.crop, self.seed = batch, flip, translate, crop, seed
+
+    @classmethod
+    def of(
+        cls,
+        recipe: Recipe,
+        images: Tensor | None,
+        labels: Tensor,
+        *,
+        processes: int = 1,
+        side: int = 0,
+        read: Read | None = None,
+        seed: int = 0,
+    ) -> Batches:
+        """As a recipe has them, for so many processes together."""
+        return cls(
+            images,
+            labels,
+            batch=recipe.batch * processes,
+            flip=recipe.flip,
+            translate=recipe.translate,
+            crop=recipe.crop,
+            parts=[(part, round(share * recipe.epochs)) for part, share in recipe.parts],
+            turn=recipe.turn,
+            zoom=recipe.zoom,
+            warp_epochs=round(recipe.warp_share * recipe.epochs),
+            side=side,
+            read=read,
+            seed=seed,
+        )
 
     def __len__(self) -> int:
         """Steps of an epoch."""

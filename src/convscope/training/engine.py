@@ -34,7 +34,7 @@ from convscope.training.precision import HalfPrecision, resolve_precision
 from convscope.training.progress import Pace, Progress, Sums
 from convscope.training.recipes import Recipe
 from convscope.training.schedules import rate_at
-from convscope.training.settling import settle
+from convscope.training.settling import settle_end
 from convscope.training.signals import deferred_signals
 from convscope.training.state import to_device
 from convscope.training.together import Together
@@ -340,7 +340,7 @@ class Engine:
         }
         last = epoch + 1 == self.recipe.epochs
         if last and self.recipe.settle:
-            self._settle()
+            settle_end(self.module, self._sample(_SETTLING), self.average, self._pairs)
         if last or (epoch + 1) % self.recipe.evaluate_every == 0:
             self.evaluation = self.group.tell(self.measure() if self.group.first else None)
             assert self.evaluation is not None
@@ -350,15 +350,6 @@ class Engine:
         self.history.append(row)
         if hooks.on_epoch is not None:
             hooks.on_epoch(row)
-
-    def _settle(self) -> None:
-        """Statistics of what the training ends with, over pictures as they are."""
-        with nullcontext() if self.average is None else self.average.applied():
-            settle(self.module, self._sample(_SETTLING))
-            if self._pairs is not None:
-                self._pairs.average()
-            if self.average is not None:
-                self.average.restore(dict(self.module.named_buffers()))
 
     def measure(self, pictures: Pictures | None = None, *, training_mode: bool = False) -> Evaluation:
         """The network as it is, on the test pictures or on others; random numbers go on undisturbed."""

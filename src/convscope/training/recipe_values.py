@@ -79,6 +79,9 @@ class Recipe:
         step it is renewed; steps between.
     mirror
         Test images are also looked at mirrored, and the two answers averaged.
+    settle
+        At the end the statistics of batch norm are taken anew, over some thousand training pictures that
+        are neither parts nor moved (``settling``).
     freeze_scales
         The scales of normalisation layers stay at 1.
     whiten
@@ -138,6 +141,7 @@ class Recipe:
     averaging_decay: float = 0.99
     averaging_every: int = 1
     mirror: bool = False
+    settle: bool = False
     freeze_scales: bool = False
     whiten: bool = False
     freeze_first: bool = False
