@@ -31,6 +31,12 @@ def run(
             help="Beside the accuracy show what an article's mistake gives: training images, dropout on.",
         ),
     ] = False,
+    views: Annotated[
+        str | None,
+        optional(
+            "--views", "HOW", "Average over `one` look, it and its `mirror` image, or 4 `shifts` of it too."
+        ),
+    ] = None,
     root: RootOption = None,
     json: JsonOption = False,
 ) -> None:
@@ -58,7 +64,7 @@ def run(
         print_table([["measured on", "accuracy", "images"], *rows], right=[1, 2])
         return
     with step(f"measuring {run_}"):
-        measured = evaluate(run_, data, part=part, root=root)
+        measured = evaluate(run_, data, part=part, views=views, root=root)
     if json:
         confusion = {"classes": list(measured.classes), "confusion": measured.confusion.tolist()}
         print_json({**measured.to_json(), **confusion})
@@ -69,8 +75,9 @@ def run(
 def _print(name: str, part: str, found: Evaluation) -> None:
     low, high = (100 * end for end in found.interval)
     kind = "test" if part == "test" else "training"
+    looks = {"mirror": ", with their mirror images", "shifts": ", each in 5 looks"}.get(found.views, "")
     say(
-        f"{name}: {100 * found.accuracy:.2f} % of {found.images:,} {kind} images right "
+        f"{name}: {100 * found.accuracy:.2f} % of {found.images:,} {kind} images right{looks} "
         f"(95 %: {low:.1f} to {high:.1f}), loss {found.loss:.4g}",
         strong=True,
     )

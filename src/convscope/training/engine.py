@@ -360,7 +360,7 @@ class Engine:
                     self.module,
                     self.test if pictures is None else pictures,
                     self.classes,
-                    mirror=self.recipe.mirror,
+                    views=self.recipe.views,
                     training_mode=training_mode,
                 )
         finally:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +38,8 @@ class Evaluation:
         Array of shape ``(outputs, outputs)``: images of the row's class answered with the column's.
     classes
         Names of the rows and columns.
+    views
+        What each answer is averaged over, as :func:`measure` takes it.
     """
 
     accuracy: float
@@ -44,6 +47,7 @@ class Evaluation:
     loss: float
     confusion: NDArray[np.int64] = field(repr=False)
     classes: tuple[str, ...] = ()
+    views: str = "one"
 
     @property
     def images(self) -> int:
@@ -65,6 +69,7 @@ class Evaluation:
             "interval": list(self.interval),
             "loss": self.loss if math.isfinite(self.loss) else None,
             "images": self.images,
+            "views": self.views,
             "per_class": self.per_class,
         }
 
@@ -93,11 +98,11 @@ def measure(
     classes: Sequence[str],
     *,
     batch: int = 250,
-    mirror: bool = False,
+    views: str = "one",
     training_mode: bool = False,
     on_batch: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
-    """Look at every picture once and count.
+    """Look at every picture and count.
 
     Parameters
     ----------
@@ -105,8 +110,10 @@ def measure(
         Gives scores ``[N, classes]``; every part's mode is as before afterwards.
     pictures
         What to look at, ready for the network.
-    mirror
-        Whether the mean of the scores of each picture and its mirror image counts.
+    views
+        What the mean of the scores is taken over: ``one``: each picture once; ``mirror``: it and its mirror
+        image; ``shifts``: it and its copies moved by one pixel towards each corner, as airbench
+        (Jordan, 2024) does with two of them.
     training_mode
         ``True`` repeats a mistake on purpose: dropout stays on.
     on_batch
@@ -128,10 +135,8 @@ def measure(
     with mode(module, training=training_mode), torch.no_grad():
         for images, labels in pictures.batches(batch):
             inputs = pictures.normalize(images.to(device))
-            scores = class_scores(module(inputs))
-            if mirror:
-                scores = (scores + class_scores(module(inputs.flip(-1)))) / 2
-            scores = scores.float().cpu()
+            seen = [class_scores(module(view)).float() for view in _views(inputs, views)]
+            scores = torch.stack(seen).mean(0).cpu()
             total += float(functional.cross_entropy(scores, labels, reduction="sum"))
             answers = scores.argmax(1).numpy()
             np.add.at(confusion, (labels.numpy(), answers), 1)
@@ -145,7 +150,20 @@ def measure(
         loss=total / max(1, done),
         confusion=confusion,
         classes=tuple(classes),
+        views=views,
     )
+
+
+def _views(inputs: Tensor, views: str) -> Iterator[Tensor]:
+    """The pictures, then what is looked at beside them."""
+    yield inputs
+    if views == "mirror":
+        yield inputs.flip(-1)
+    elif views == "shifts":
+        rows, columns = inputs.shape[-2:]
+        wider = functional.pad(inputs, (1, 1, 1, 1), "reflect")
+        for down, right in product((0, 2), repeat=2):
+            yield wider[..., down : down + rows, right : right + columns]
 
 
 def class_scores(output: Any) -> Tensor:

@@ -17,6 +17,7 @@ from convscope.models.building import seeded
 from convscope.models.run_models import read_config
 from convscope.training.evaluation import Evaluation, measure
 from convscope.training.pictures import Pictures, ready
+from convscope.training.recipe_values import VIEWS
 from convscope.training.recipes import Recipe
 
 PARTS = ("test", "train")
@@ -49,6 +50,7 @@ def evaluate(
     root: str | os.PathLike[str] | None = None,
     strict: bool = False,
     training_mode: bool = False,
+    views: str | None = None,
     on_batch: Callable[[int, int], None] | None = None,
 ) -> Evaluation:
     """How good the network of a run folder is.
@@ -66,11 +68,16 @@ def evaluate(
         As for ``load_dataset``.
     training_mode
         ``True`` leaves dropout on, as one of the articles does: the number is not the network's accuracy.
+    views
+        What the answer to each image is averaged over: ``one`` look, it and its ``mirror`` image, or it and
+        four ``shifts`` by a pixel; the recipe's if not given.
     on_batch
         Called with the images done and the images there are.
 
     Raises
     ------
+    UsageError
+        For a ``part`` or ``views`` there is none of.
     TrainingError
         If a class of ``data`` is none of the run's.
     ModelError
@@ -78,6 +85,8 @@ def evaluate(
     """
     if part not in PARTS:
         raise UsageError(f"`part` must be {' or '.join(PARTS)}; got {part!r}")
+    if views is not None and views not in VIEWS:
+        raise UsageError(f"`views` must be one of {', '.join(VIEWS)}; got {views!r}")
     folder = Path(run).expanduser()
     config = read_config(folder)
     model = load_model(folder)
@@ -98,13 +107,12 @@ def evaluate(
         )
     )
     pictures = matched(model, dataset, part)
-    recipe = Recipe.from_json(config["recipe"])
     with seeded(0):
         return measure(
             model.module,
             pictures,
             model.card.categories,
-            mirror=recipe.mirror,
+            views=views or Recipe.from_json(config["recipe"]).views,
             training_mode=training_mode,
             on_batch=on_batch,
         )

@@ -15,6 +15,7 @@ FLIPS = ("none", "random", "alternating")
 PRECISIONS = ("fp32", "bf16", "auto")
 AVERAGINGS = ("none", "ema", "lookahead")
 INPUTS = ("normalized", "unit")
+VIEWS = ("one", "mirror", "shifts")
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,9 @@ class Recipe:
     averaging, averaging_decay, averaging_every
         The weights kept are a moving average: ``none``, ``ema`` or ``lookahead``; the average's share a
         step it is renewed; steps between.
-    mirror
-        Test images are also looked at mirrored, and the two answers averaged.
+    views
+        What is averaged for the answer to a test image: ``one`` look at it; looks at it and its ``mirror``
+        image; or at it and four ``shifts`` of it by a pixel.
     settle
         At the end the statistics of batch norm are taken anew, over some thousand training pictures that
         are neither parts nor moved (``settling``).
@@ -140,7 +142,7 @@ class Recipe:
     averaging: str = "none"
     averaging_decay: float = 0.99
     averaging_every: int = 1
-    mirror: bool = False
+    views: str = "one"
     settle: bool = False
     freeze_scales: bool = False
     whiten: bool = False
@@ -159,6 +161,7 @@ class Recipe:
             ("precision", PRECISIONS),
             ("averaging", AVERAGINGS),
             ("inputs", INPUTS),
+            ("views", VIEWS),
         ):
             value = getattr(self, key)
             if value not in allowed:
