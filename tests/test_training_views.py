@@ -53,7 +53,7 @@ def test_a_run_is_measured_as_its_recipe_says_or_as_asked(
     assert "test images right, each in 5 looks (95 %" in command("evaluate", folder).out
     assert command("evaluate", folder, "--views", "mirror", "--json").json["views"] == "mirror"
     refused = command("evaluate", folder, "--views", "two")
-    assert refused.code == 1
+    assert refused.code == 2
     assert "`views` must be one of one, mirror, shifts; got 'two'" in refused.err
     with pytest.raises(UsageError, match="`views` must be one of one, mirror, shifts; got 'two'"):
         evaluate(folder, views="two")
