@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,14 +21,12 @@ from convscope.desk.catalog import Catalog
 from convscope.page.hosts import WorkerHost
 from convscope.page.lessons import Lessons
 from convscope.page.settings import Bounds
-from page_server import LiveServer, picture, start
+from page_server import LiveServer, picture, shared_server
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[LiveServer]:
-    found = start()
-    yield found
-    found.stop()
+def server() -> LiveServer:
+    return shared_server()
 
 
 @pytest.fixture(scope="module")
@@ -90,16 +88,17 @@ def test_a_run_whose_page_has_gone_ends_early(server: LiveServer, photo: str) ->
 
 
 class Worker:
-    """Stands for a worker: busy, but for ``seconds`` at most; remembers what it was asked."""
+    """Stands for a worker busy for so many seconds (for ever: not started); counts what it is asked."""
 
     def __init__(self, kind: str, busy: float) -> None:
-        self.kind, self.ready, self.idle, self.asked = kind, True, not busy, 0
+        self.kind, self.ready, self.idle, self.asked = kind, busy < math.inf, not busy, 0
         self._busy = busy
 
     def start(self) -> None:
         pass
 
     async def rest(self, seconds: float) -> None:
+        assert self.ready, "it may take seconds"
         await asyncio.sleep(min(seconds, self._busy))
         self.idle = self._busy <= seconds
 
@@ -108,7 +107,9 @@ class Worker:
         return {}, b""
 
 
-@pytest.mark.parametrize(("busy", "asked"), [(0.0, (0, 1)), (0.01, (0, 1)), (5.0, (1, 0))])
+@pytest.mark.parametrize(
+    ("busy", "asked"), [(0.0, (0, 1)), (0.01, (0, 1)), (5.0, (1, 0)), (math.inf, (1, 0))]
+)
 def test_who_drags_on_is_answered_by_the_worker_that_has_the_photo_if_it_is_free_soon(
     busy: float, asked: tuple[int, int]
 ) -> None:

@@ -91,8 +91,9 @@ class Lessons:
         if not self.models.ready:
             return self.models  # two that start beside each other would both be late
         self.light.start()
-        # Whoever drags on has just given up the run at full size, and the photo is there.
-        await self.light.rest(GIVING_UP_SECONDS)
+        if self.light.ready:
+            # Whoever drags on has just given up the run at full size, and the photo is there.
+            await self.light.rest(GIVING_UP_SECONDS)
         return next((host for host in (self.light, self.models) if host.idle), self.light)
 
     async def _submit(
