@@ -123,6 +123,10 @@ _SMALL = Recipe(
     label_smoothing=0.2,
     parts=((24, 0.54),),
     translate=4,
+    turn=8.0,
+    zoom=1.2,
+    warp_share=0.85,
+    settle=True,
     precision="auto",
     freeze_scales=True,
     mirrored_pairs=True,
@@ -131,7 +135,8 @@ _SMALL = Recipe(
     notes=(
         "after airbench94 (Jordan, 2024): orthogonal steps for the filters; the first layer's own decay "
         "keeps its 7 x 7 filters smooth",
-        "maps in mirrored pairs, so that no picture is shown mirrored; first parts of them, then all",
+        "maps in mirrored pairs, so that no picture is shown mirrored; first turned and scaled parts of "
+        "them, then all",
     ),
 )
 _RESNET9 = Recipe(
