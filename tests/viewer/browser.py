@@ -15,6 +15,7 @@ SWITCHES = (
     "--headless=new",
     "--no-sandbox",
     "--disable-gpu",
+    "--disable-dev-shm-usage",  # containers have little shared memory
     "--disable-quic",
     "--no-first-run",
     "--disable-background-networking",
