@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from convscope.datasets import load_dataset
+from convscope.filming import open_film
 from convscope.models import load_model
+from convscope.models.preprocessing import Preprocessing
 from convscope.training import Recipe, train
 from convscope.training.settling import settle
 
@@ -68,15 +72,29 @@ def test_frozen_norms_and_a_failure_leave_things_as_they_were() -> None:
     assert module[4].momentum == 0.1
 
 
+def normalized(pictures: NDArray[np.uint8], steps: Preprocessing) -> Tensor:
+    """Inputs ``(N, 3, rows, columns)`` of pictures ``(N, rows, columns, 1 or 3)``."""
+    pixels = torch.from_numpy(pictures.copy()).expand(*pictures.shape[:3], 3)
+    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (steps.mean, steps.std))
+    return (pixels.permute(0, 3, 1, 2).float() / 255 - mean) / std
+
+
 @pytest.mark.parametrize("averaging", ["none", "ema"])
 def test_a_training_ends_with_the_statistics_of_its_pictures(averaging: str, tmp_path: Path) -> None:
-    recipe = Recipe(epochs=1, batch=64, settle=True, averaging=averaging, evaluate_every=1)
-    train("cifar10_small", "digits", recipe, run=tmp_path / "run", size=32, threads=1, film=False)
-    module = load_model(str(tmp_path / "run")).module
+    recipe = Recipe(epochs=1, batch=64, settle=True, averaging=averaging)
+    film = averaging == "none"  # whose last frame is of the network that is saved
+    train("cifar10_small", "digits", recipe, run=tmp_path / "run", size=32, threads=1, film=film)
+    model = load_model(str(tmp_path / "run"))
     pictures = load_dataset("digits", size=32).train.images
-    pixels = torch.from_numpy(pictures).expand(*pictures.shape[:3], 3)  # grey, or red, green and blue
-    steps = load_model(str(tmp_path / "run")).card.preprocessing
-    mean, std = (torch.tensor(values).view(1, -1, 1, 1) for values in (steps.mean, steps.std))
-    maps = module.conv1((pixels.permute(0, 3, 1, 2).float() / 255 - mean) / std)
-    torch.testing.assert_close(module.bn1.running_mean, maps.mean((0, 2, 3)), rtol=0.02, atol=0.02)
-    torch.testing.assert_close(module.bn1.running_var, maps.var((0, 2, 3)), rtol=0.02, atol=0.02)
+    assert pictures is not None
+    maps = model.module.conv1(normalized(pictures, model.card.preprocessing))
+    norm = model.module.bn1
+    torch.testing.assert_close(norm.running_mean, maps.mean((0, 2, 3)), rtol=0.02, atol=0.02)
+    torch.testing.assert_close(norm.running_var, maps.var((0, 2, 3)), rtol=0.02, atol=0.02)
+    if film:
+        strip = open_film(tmp_path / "run")
+        found = strip[len(strip) - 1].probabilities
+        assert found is not None
+        with torch.inference_mode():
+            expected = model.module(normalized(strip.pictures, model.card.preprocessing)).softmax(1)
+        torch.testing.assert_close(torch.from_numpy(found.copy()), expected, rtol=1e-3, atol=1e-5)

@@ -243,6 +243,8 @@ class Engine:
             done, stopped, saved = self._step(images, labels, rate, stop(), due)
             pace.step(done)
             self.sums.seconds = before + time.perf_counter() - began
+            if self.step == self.steps and self.recipe.settle:
+                settle_end(self.module, self._sample(_SETTLING), self.average, self._pairs)
             if hooks.on_step is not None:
                 hooks.on_step(self.step, self.module)
             if self.step % self.steps_per_epoch == 0:
@@ -339,8 +341,6 @@ class Engine:
             "seconds": sums.seconds,
         }
         last = epoch + 1 == self.recipe.epochs
-        if last and self.recipe.settle:
-            settle_end(self.module, self._sample(_SETTLING), self.average, self._pairs)
         if last or (epoch + 1) % self.recipe.evaluate_every == 0:
             self.evaluation = self.group.tell(self.measure() if self.group.first else None)
             assert self.evaluation is not None
