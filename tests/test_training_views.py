@@ -26,7 +26,7 @@ def test_answers_are_averaged_over_looks(views: str) -> None:
     torch.manual_seed(4)
     net = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.Flatten(), nn.Linear(80, 3))
     found = measure(net, Pictures(torch.from_numpy(images), torch.from_numpy(labels)), CLASSES, views=views)
-    right = 0
+    right, loss = 0, 0.0
     for image, label in zip(images, labels, strict=True):
         looks = [image]
         if views == "mirror":
@@ -36,8 +36,11 @@ def test_answers_are_averaged_over_looks(views: str) -> None:
             looks += [wider[:, :SIDE, :SIDE], wider[:, 2:, :SIDE], wider[:, :SIDE, 2:], wider[:, 2:, 2:]]
         with torch.no_grad():
             scores = [net(torch.from_numpy(look.copy())[None].float() / 255)[0].numpy() for look in looks]
-        right += int(np.mean(scores, axis=0).argmax() == label)
+        mean = np.mean(scores, axis=0, dtype=np.float64)
+        right += int(mean.argmax() == label)
+        loss += float(np.log(np.exp(mean).sum()) - mean[label])
     assert found.accuracy == right / COUNT
+    assert found.loss == pytest.approx(loss / COUNT, rel=1e-5)
     assert found.to_json()["views"] == views
 
 
