@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -45,6 +47,24 @@ def test_a_strided_map_is_the_whole_map_with_rows_and_columns_left_out(results):
     ratios = [a / b for a, b in itertools.pairwise(costs)]
     assert all(3.5 < ratio < 4.5 for ratio in ratios)
     assert [row["found"] for row in result.numbers["strides"]][:4] == [True] * 4
+
+
+LOADED = """
+import sys, time, types
+from convscope.lesson import LESSONS, stride
+loaded = []
+def clock():
+    loaded.append("torch.nn.functional" in sys.modules)
+    return time.perf_counter()
+stride.time = types.SimpleNamespace(perf_counter=clock)
+LESSONS["stride"].run()
+print(loaded)
+"""
+
+
+def test_what_a_stride_is_said_to_cost_is_without_the_loading_of_torch():
+    done = subprocess.run([sys.executable, "-c", LOADED], check=True, capture_output=True, text=True)
+    assert set(done.stdout.strip("[]\n").split(", ")) == {"True"}
 
 
 def test_the_threshold_keeps_what_lies_above_minus_the_bias(results):
