@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from convscope.errors import WeightsError
 from convscope.models import list_models, load_model
 from convscope.models.mirrored import folded
 from convscope.models.small_models import RIGHT, WEIGHTS
+from convscope.models.small_nets import smooth_pool
 
 
 def test_the_small_network_tensor_by_tensor() -> None:
@@ -40,6 +42,21 @@ def test_fresh_convolutions_pass_their_maps_on() -> None:
     assert isinstance(block.conv1, nn.Conv2d)
     one, other = block.conv1(maps).chunk(2, 1)
     torch.testing.assert_close(torch.cat([one[:, :16], other[:, :16]], 1), maps)
+
+
+@pytest.mark.parametrize("side", [13, 6])
+def test_pooling_is_the_mean_of_the_largest_around_each_of_four_cells(side: int) -> None:
+    maps = torch.randn(2, 4, side, side)
+    found = smooth_pool(side)(maps)
+    reach = (0, 1) if side % 2 else (-1, 0, 1)
+    assert found.shape[2:] == (side // 2, side // 2)
+    for row, column in product(range(side // 2), repeat=2):
+        largest = []
+        for i, j in product((2 * row, 2 * row + 1), (2 * column, 2 * column + 1)):
+            around = [(i + a, j + b) for a, b in product(reach, reach)]
+            inside = [maps[..., a, b] for a, b in around if 0 <= a < side and 0 <= b < side]
+            largest.append(torch.stack(inside).amax(0))
+        torch.testing.assert_close(found[..., row, column], torch.stack(largest).mean(0))
 
 
 def test_the_weights_in_the_package_are_small_and_one_of_each_pair_in_half_precision() -> None:
