@@ -17,9 +17,12 @@ from processes import COMMAND, measure
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data")
+    parser.add_argument("data", nargs="?", help="CIFAR-10, a folder or zip; without it nothing is timed")
     parser.add_argument("--seeds", type=int, default=1)
     arguments = parser.parse_args()
+    if arguments.data is None:
+        print(f"left out, needs CIFAR-10: {parser.prog} path/to/cifar10.zip")
+        return
     for seed in range(arguments.seeds):
         with tempfile.TemporaryDirectory() as folder:
             run = Path(folder) / "run"

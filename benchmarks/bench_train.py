@@ -176,13 +176,16 @@ def article_trained(data: Dataset, kept: Path | None) -> tuple[float, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("data")
+    parser.add_argument("data", nargs="?", help="CIFAR-10, a folder or zip; without it nothing is timed")
     parser.add_argument("--turns", type=int, default=7)
     parser.add_argument("--images", type=int, default=2560)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--full", action="store_true", help="train the article's 20 epochs, too")
     parser.add_argument("--kept", type=Path, help="a folder, to go on after a break")
     arguments = parser.parse_args()
+    if arguments.data is None:
+        print(f"left out, needs CIFAR-10: {parser.prog} path/to/cifar10.zip")
+        return
     kept = arguments.kept
     if kept:
         kept.mkdir(parents=True, exist_ok=True)
