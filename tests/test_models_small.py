@@ -59,6 +59,31 @@ def test_pooling_is_the_mean_of_the_largest_around_each_of_four_cells(side: int)
         torch.testing.assert_close(found[..., row, column], torch.stack(largest).mean(0))
 
 
+def test_the_network_is_what_its_model_card_says() -> None:
+    module, picture = load_model("cifar10_small").module, torch.randn(2, 3, 32, 32)
+    weights = module.state_dict()
+
+    def conv(maps: torch.Tensor, layer: str, padding: int = 1) -> torch.Tensor:
+        return nn.functional.conv2d(maps, weights[f"{layer}.weight"], padding=padding)
+
+    def norm(maps: torch.Tensor, layer: str) -> torch.Tensor:
+        mean, variance, shift = (weights[f"{layer}.{n}"] for n in ("running_mean", "running_var", "bias"))
+        scale = weights[f"{layer}.weight"] / (variance + 1e-5).sqrt()
+        return ((maps - mean[:, None, None]) * scale[:, None, None] + shift[:, None, None]).clamp_min(0)
+
+    with torch.inference_mode():
+        maps = norm(conv(picture, "conv1", 0), "bn1")
+        for layer, window in (("layer1", 0), ("layer2", 2), ("layer3", 3)):
+            maps = conv(maps, f"{layer}.conv1")
+            if window:
+                largest = nn.functional.max_pool2d(maps, window, 1, padding=window // 3)
+                maps = nn.functional.avg_pool2d(largest, 2)
+            else:
+                maps = nn.functional.max_pool2d(maps, 2)
+            maps = norm(conv(norm(maps, f"{layer}.bn1"), f"{layer}.conv2"), f"{layer}.bn2")
+        torch.testing.assert_close(module(picture), maps.amax((2, 3)) @ weights["fc.weight"].t())
+
+
 def test_the_weights_in_the_package_are_small_and_one_of_each_pair_in_half_precision() -> None:
     assert WEIGHTS.stat().st_size <= 1_400_000
     expected = folded(load_model("cifar10_small", weights="none").module)
