@@ -302,6 +302,8 @@ def test_models_searches_by_pattern_and_prints_names_whole(run):
     ran = run("models", "wide_resnet*_2")
     assert re.search(r"^wide_resnet50_2\s+torchvision\s+yes", ran.out, re.M)
     assert not re.search(r"^resnet50", ran.out, re.M)
+    assert re.search(r"^\d+ models match 'wide_resnet\*_2'$", ran.out, re.M)
+    assert re.search(r"^1 model matches 'cifar10_s\*'$", run("models", "cifar10_s*").out, re.M)
 
 
 # Tables

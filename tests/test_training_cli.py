@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from cli_running import NETS, Command
 
@@ -59,6 +61,25 @@ def test_events_say_what_the_metrics_say(run: Command, tmp_path: Path) -> None:
     row = (tmp_path / "r" / "metrics.csv").read_text().splitlines()
     expected = dict(zip(row[0].split(","), row[1].split(","), strict=True))["test_loss"]
     assert loss.value == pytest.approx(float(expected))
+
+
+def test_what_is_wrong_with_a_folder_is_said_in_sentences(run: Command, tmp_path: Path) -> None:
+    for kind, shade in (("cats", 40), ("dogs", 200)):
+        (tmp_path / "pets" / kind).mkdir(parents=True)
+        for i in range(6):
+            Image.new("RGB", (32, 32), (shade, i, 0)).save(tmp_path / "pets" / kind / f"{i}.png")
+    (tmp_path / "pets" / "cats" / "3.png").write_bytes(b"no picture")
+    ran = run("train", "tutorial_tanh", "--data", "pets", *QUICK, "--run", "r")
+    assert ran.code == 0, ran.err
+    (problem,) = json.loads((tmp_path / "r" / "run.json").read_text())["data"]["problems"]
+    assert problem.startswith("1 picture cannot be read; left out: ")
+    assert f"note: {problem}\n" in ran.err
+    shutil.rmtree(tmp_path / "pets" / "dogs")
+    (tmp_path / "pets" / "dogs").mkdir()
+    refused = run("train", "tutorial_tanh", "--data", "pets", *QUICK, "--run", "one")
+    expected = "error: pets has pictures of one class only, cats, and nothing to tell it from\n"
+    assert (refused.code, expected in refused.err) == (1, True)
+    assert not (tmp_path / "one" / "run.json").exists()
 
 
 def test_every_value_of_a_recipe_can_be_set(run: Command, tmp_path: Path) -> None:

@@ -44,9 +44,9 @@ def run(
     from convscope.cli.tables import print_models
 
     print_models(entries)
-    say(
-        f"{len(entries)} model{'' if len(entries) == 1 else 's'}" + (f" match {pattern!r}" if pattern else "")
-    )
+    many = len(entries) > 1
+    matching = f" match{'' if many else 'es'} {pattern!r}" if pattern else ""
+    say(f"{len(entries)} model{'s' if many else ''}{matching}")
     if not any(entry.source == "timm" for entry in entries) and not _has_timm():
         say("timm's networks are not listed: pip install 'convscope[timm]' adds them")
 

@@ -29,6 +29,10 @@ class Problem:
     message: str
     names: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        """The message."""
+        return self.message
+
     @property
     def count(self) -> int:
         """How many files or classes it concerns."""

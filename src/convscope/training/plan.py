@@ -149,6 +149,12 @@ def prepare(
     learned = load_model(wish.model, weights=wish.weights, input_size=wish.size) if wish.transfer else None
     base = _base(learned) if learned else None
     dataset, side = _read(wish, base, on_read)
+    if len(dataset.classes) < 2:
+        raise TrainingError(
+            f"{dataset.name} has pictures of one class only, {dataset.classes[0]}, "
+            "and nothing to tell it from",
+            hint="Training needs pictures of at least two classes.",
+        )
     outputs = recipe.outputs or len(dataset.classes)
     if outputs < len(dataset.classes):
         raise UsageError(
