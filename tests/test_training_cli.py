@@ -76,10 +76,10 @@ def test_what_is_wrong_with_a_folder_is_said_in_sentences(run: Command, tmp_path
     assert f"note: {problem}\n" in ran.err
     shutil.rmtree(tmp_path / "pets" / "dogs")
     (tmp_path / "pets" / "dogs").mkdir()
-    refused = run("train", "tutorial_tanh", "--data", "pets", *QUICK, "--run", "one")
+    refused = run("train", "tutorial_tanh", "--data", "pets", *QUICK, "--run", "some/where/one")
     expected = "error: pets has pictures of one class only, cats, and nothing to tell it from\n"
     assert (refused.code, expected in refused.err) == (1, True)
-    assert not (tmp_path / "one" / "run.json").exists()
+    assert not (tmp_path / "some").exists()
 
 
 def test_every_value_of_a_recipe_can_be_set(run: Command, tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ class RunFolder:
             ``in_use``, naming the process that holds it.
         """
         check_writable(self.path, folder=True)
-        made = not self.path.exists()
+        made = [place for place in (self.path, *self.path.parents) if not place.exists()]
         self.path.mkdir(parents=True, exist_ok=True)
         remove_abandoned(self.path)
         handle = self._hold()
@@ -159,7 +159,8 @@ class RunFolder:
             if made and set(os.listdir(self.path)) <= {LOCK_NAME}:
                 with contextlib.suppress(OSError):
                     (self.path / LOCK_NAME).unlink()
-                    self.path.rmdir()
+                    for place in made:
+                        place.rmdir()
             os.close(handle)
 
     def _hold(self) -> int:
