@@ -23,14 +23,15 @@ class Looks(nn.Module):
 
 
 class Block(nn.Module):
-    """Two convolutions, and one beside them."""
+    """Two convolutions, and one beside them; the activation is the same for both."""
 
     def __init__(self) -> None:
         super().__init__()
         self.one, self.two, self.beside = (nn.Conv2d(3, 3, 3, padding=1) for _ in range(3))
+        self.act = nn.PReLU()
 
     def forward(self, image: Tensor) -> Tensor:
-        return self.two(self.one(image)) + self.beside(image)
+        return self.act(self.two(self.one(image))) + self.act(self.beside(image))
 
 
 @pytest.mark.parametrize("mirror", [True, False])
@@ -44,3 +45,12 @@ def test_a_shortcut_is_the_shorter_of_two_branches() -> None:
     assert (found.convolutions, found.shortcut_convolutions, found.residual_blocks) == (6, 2, 2)
     assert found.main_path_convolutions == 4
     assert found.containers == {"Block": 2}
+
+
+def test_an_addition_inside_an_activation_is_no_block() -> None:
+    class Cubic(nn.Module):
+        def forward(self, maps: Tensor) -> Tensor:
+            return maps + 0.044715 * maps**3
+
+    found = structure(trace(nn.Sequential(nn.Conv2d(3, 4, 3), Cubic()), torch.randn(1, 3, 12, 12)))
+    assert (found.convolutions, found.residual_blocks) == (1, 0)

@@ -22,8 +22,8 @@ class Structure:
     """Counts over one recorded pass; a layer used twice counts once.
 
     ``shortcut_convolutions`` are those on the shorter branch of a residual addition
-    (ResNet's downsample branches); ``residual_blocks`` counts such additions, not those of what the
-    same layers made twice (of a picture and of its mirror image, say);
+    (ResNet's downsample branches); ``residual_blocks`` counts such additions, not those of branches
+    with the very same layers (a picture and its mirror image, looked at alike) or with none;
     ``containers`` gives the number of modules that hold other modules, by class name.
     """
 
@@ -57,7 +57,7 @@ def structure(trace: Trace) -> Structure:
         if op.kind != "add":
             continue
         branches = _branches(ops, op)
-        if branches is None or _one_network(ops, *branches):
+        if branches is None or _parameters(ops, branches[0]) == _parameters(ops, branches[1]):
             continue
         blocks += 1
         shorter = min(branches, key=len)
@@ -89,10 +89,9 @@ def _branches(ops: Sequence[Op], op: Op) -> tuple[set[int], set[int]] | None:
     return (left - common, right - common) if common else None
 
 
-def _one_network(ops: Sequence[Op], left: set[int], right: set[int]) -> bool:
-    """Whether both branches are made by the same layers."""
-    of_left, of_right = ({_layer(ops[i]) for i in branch if ops[i].operands} for branch in (left, right))
-    return not of_left.isdisjoint(of_right)
+def _parameters(ops: Sequence[Op], branch: set[int]) -> set[str]:
+    """The names of all parameters that a branch uses."""
+    return {o.parameter for i in branch for o in ops[i].operands if o.parameter}
 
 
 def _ancestors(ops: Sequence[Op], index: int) -> set[int]:
