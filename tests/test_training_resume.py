@@ -111,7 +111,8 @@ def test_going_on_from_any_step_ends_with_the_same_weights(name: str, spec: str,
 def start(folder: Path, *words: str) -> subprocess.Popen[str]:
     code = "import sys; from convscope.cli import main; main(sys.argv[1:])"
     return subprocess.Popen(
-        [sys.executable, "-c", code, "train", "--run", str(folder), "--threads", "1", *words],
+        [sys.executable, "-c", code, "train", "--run", str(folder), *words],
+        env={**os.environ, "OMP_NUM_THREADS": "2"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -124,6 +125,39 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.01)
 
 
+def test_a_run_goes_on_with_the_threads_it_was_begun_with(spec: str, tmp_path: Path) -> None:
+    class Stop(Exception):
+        pass
+
+    def stop(step: int, _: nn.Module) -> None:
+        if step == 3:
+            raise Stop
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        counts: list[int] = []
+        notes: list[str] = []
+        recipe = RECIPES["momentum"]
+        with pytest.raises(Stop):
+            train(spec, "digits", recipe, run=tmp_path / "run", threads=1, size=16, on_step=stop)
+        with pytest.raises(Stop):
+            train(run=tmp_path / "run", resume=True, threads=2, on_note=notes.append, on_step=stop)
+        assert any("begun with --threads 1, going on with 2" in note for note in notes)
+        notes.clear()
+        train(
+            run=tmp_path / "run",
+            resume=True,
+            on_note=notes.append,
+            on_step=lambda *_: counts.append(torch.get_num_threads()),
+        )
+        assert set(counts) == {1}
+        assert not any("threads" in note for note in notes)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 @pytest.mark.slow
 def test_killed_at_random_moments_and_resumed_it_ends_with_the_same_weights(
     spec: str, tmp_path: Path
@@ -133,7 +167,7 @@ def test_killed_at_random_moments_and_resumed_it_ends_with_the_same_weights(
     whole = train(spec, "digits", recipe, run=tmp_path / "whole", threads=1, size=16)
     folder = tmp_path / "killed"
     chance = random.Random(11)
-    process = start(folder, *words, "--checkpoint", "0.01")
+    process = start(folder, *words, "--threads", "1", "--checkpoint", "0.01")
     kills = 0
     while kills < 4:
         wait_for(folder / "checkpoint.safetensors", process)

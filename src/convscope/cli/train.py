@@ -97,7 +97,7 @@ def run(
         optional(
             "--threads -j",
             "N",
-            "With 1, the same seed gives the same weights bit for bit on one machine.",
+            "With 1, the same seed gives the same weights bit for bit on one machine. `--resume` keeps it.",
             min=1,
         ),
     ] = None,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from convscope.errors import RunError
 from convscope.models.matching import differences
@@ -88,6 +90,27 @@ def refuse_other(folder: RunFolder, config: Mapping[str, Any], asked: Mapping[st
             code="different",
             hint="To go on with it, leave that out; to train anew, name another folder with --run.",
         )
+
+
+def as_begun(
+    config: Mapping[str, Any], threads: int | None, device: str, say: Callable[[str], None]
+) -> tuple[int, str]:
+    """Threads and device to go on with: those the run was begun with, unless others are asked for.
+
+    Parameters
+    ----------
+    config
+        What its ``run.json`` says.
+    threads, device
+        As ``train`` takes them. Of a run begun elsewhere no more threads are used than torch has here.
+    say
+        Is told where the threads are not as many as at the beginning.
+    """
+    begun = int(config["threads"])
+    count = min(begun, torch.get_num_threads()) if threads is None else threads
+    if count != begun:
+        say(f"begun with --threads {begun}, going on with {count}: the weights' last digits will differ")
+    return count, config["device"] if device == "auto" else device
 
 
 def _lasting_model(model: Any) -> str | None:

@@ -26,7 +26,7 @@ from convscope.training.folder import RunFolder, next_free
 from convscope.training.hooks import Hooks
 from convscope.training.plan import Plan, Wish, pick_device, prepare
 from convscope.training.recipes import Recipe
-from convscope.training.resuming import refuse_other, restore
+from convscope.training.resuming import as_begun, refuse_other, restore
 from convscope.training.together import Together, is_helper, together
 
 if TYPE_CHECKING:
@@ -121,10 +121,10 @@ def train(
     weights
         When learning is transferred: which trained ones, as for ``load_model``.
     threads
-        Of torch, during the training; as it is set if not given. With one, the same seed gives the same
-        weights bit for bit on one machine.
+        Of torch, during the training; as it is set if not given, or as many as the run was begun with. With
+        one, the same seed gives the same weights bit for bit on one machine.
     device
-        ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``; ``auto`` goes on with a run where it was begun.
     processes, nodes
         Train together in so many processes (GPUs) on each of so many machines: each takes ``batch`` images a
         step, so the whole takes that many more. The program that calls this is started again for each.
@@ -181,6 +181,8 @@ def train(
     config = folder.config() if resume else None
     if tensorboard:
         events.check()
+    if config is not None:
+        threads, device = as_begun(config, threads, device, say)
     where = pick_device(device)
     with (
         nullcontext() if helper else folder.locked(),
