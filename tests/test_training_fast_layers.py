@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -9,8 +11,10 @@ from torch.nn import functional
 
 from convscope.models import load_model
 from convscope.models.article_nets import TutorialCnn
+from convscope.models.small_nets import cifar10_small
 from convscope.tracing import Trace, blank_input, trace
-from convscope.training.fast_layers import FastDropout, FastLayers, ReluAfterPool, kept_bytes
+from convscope.training.fast_layers import FastDropout, FastLayers, kept_bytes
+from convscope.training.fast_pooling import FastMaxPool, ReluAfterPool
 
 TYPES = [torch.float32, torch.bfloat16, torch.float16]
 LAST = torch.channels_last
@@ -81,14 +85,14 @@ def test_dropout_takes_what_has_gaps_in_memory_and_other_types() -> None:
 def test_pool_then_relu_is_relu_then_pool_bit_for_bit(
     dtype: torch.dtype, layout: torch.memory_format, at_a_time: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("convscope.training.fast_layers._CACHED", at_a_time)
+    monkeypatch.setattr("convscope.training.fast_pooling._CACHED", at_a_time)
     torch.manual_seed(0)
     # Rounded to quarters, so that windows have equal values, zeros and -0.0 in them.
     values = ((torch.randn(4, 8, 6, 10) * 4).round() / 4).to(dtype).contiguous(memory_format=layout)
     came = torch.randn(4, 8, 3, 5).to(dtype)
     plain, fast = values.clone().requires_grad_(), values.clone().requires_grad_()
     expected = functional.max_pool2d(plain.relu(), 2)
-    result = ReluAfterPool(nn.MaxPool2d(2))(fast)
+    result = ReluAfterPool(FastMaxPool(nn.MaxPool2d(2)))(fast)
     expected.backward(came)
     result.backward(came)
     assert torch.equal(result, expected)
@@ -97,18 +101,56 @@ def test_pool_then_relu_is_relu_then_pool_bit_for_bit(
     assert torch.equal(fast.grad, plain.grad)
 
 
+@pytest.mark.parametrize("at_a_time", [1, 1 << 20])
+@pytest.mark.parametrize("step", [1, 2])
+def test_pool_is_torchs_own_bit_for_bit_and_its_gradient_as_well(
+    step: int, at_a_time: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("convscope.training.fast_pooling._CACHED", at_a_time)
+    torch.manual_seed(0)
+    # Rounded to quarters: windows with equals, and gradients whose sums no order of adding changes.
+    values = ((torch.randn(4, 8, 6, 10) * 4).round() / 4 + 0.0).contiguous(memory_format=LAST)
+    plain, fast = values.clone().requires_grad_(), values.clone().requires_grad_()
+    expected = functional.max_pool2d(plain, 2, step)
+    result = FastMaxPool(nn.MaxPool2d(2, step))(fast)
+    came = (torch.randn(expected.shape) * 4).round() / 4
+    expected.backward(came)
+    result.backward(came)
+    assert torch.equal(result, expected)
+    assert plain.grad is not None
+    assert fast.grad is not None
+    assert torch.equal(fast.grad, plain.grad)
+    assert fast.grad.is_contiguous(memory_format=LAST)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 5, 7), (1, 16, 13, 13), (2, 4, 2, 2), (0, 4, 6, 6)])
+def test_overlapping_windows_of_other_sides_agree_to_rounding(shape: tuple[int, ...]) -> None:
+    torch.manual_seed(0)
+    values = torch.randn(shape).contiguous(memory_format=LAST)
+    plain, fast = values.clone().requires_grad_(), values.clone().requires_grad_()
+    expected = functional.max_pool2d(plain, 2, 1)
+    result = FastMaxPool(nn.MaxPool2d(2, 1))(fast)
+    came = torch.randn(expected.shape)
+    expected.backward(came)
+    result.backward(came)
+    assert torch.equal(result, expected)
+    torch.testing.assert_close(fast.grad, plain.grad)
+
+
 @pytest.mark.parametrize(
     "pool", [nn.MaxPool2d(3, 2, 1), nn.MaxPool2d(2, ceil_mode=True), nn.MaxPool2d((2, 2))]
 )
 def test_pools_of_other_shapes_and_odd_sides_do_too(pool: nn.MaxPool2d) -> None:
     values = torch.randn(2, 3, 7, 9).contiguous(memory_format=LAST)
-    assert torch.equal(ReluAfterPool(pool)(values), pool(values.relu()))
+    assert torch.equal(ReluAfterPool(FastMaxPool(pool))(values), pool(values.relu()))
+    assert torch.equal(FastMaxPool(pool)(values), pool(values))
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 def test_not_a_number_is_not_hidden(sign: float) -> None:
     values = torch.full((1, 1, 2, 2), sign * float("nan")).contiguous(memory_format=LAST)
-    assert ReluAfterPool(nn.MaxPool2d(2))(values).isnan().all()
+    assert ReluAfterPool(FastMaxPool(nn.MaxPool2d(2)))(values).isnan().all()
+    assert FastMaxPool(nn.MaxPool2d(2))(values).isnan().all()
 
 
 def test_the_articles_network_is_itself_before_and_after() -> None:
@@ -151,6 +193,27 @@ def test_the_articles_network_computes_the_same_with_them() -> None:
         torch.testing.assert_close(one, other)
 
 
+def test_the_projects_own_network_computes_the_same_with_them() -> None:
+    torch.manual_seed(0)
+    module = cifar10_small().to(memory_format=LAST)
+    before = dict(module.named_modules())
+    fast = FastLayers(traced(module))
+    images = torch.rand(4, 3, 32, 32).contiguous(memory_format=LAST)
+    found = []
+    for context in (nullcontext(), fast):
+        module.zero_grad()
+        with context:
+            changed = {name for name, layer in before.items() if module.get_submodule(name) is not layer}
+            scores = module(images)
+            scores.square().sum().backward()
+        found.append([scores.detach(), *(p.grad.clone() for p in module.parameters() if p.grad is not None)])
+    # The third block's windows of 3 x 3 stay torch's own.
+    assert changed == {"layer1.pool", "layer2.pool.0"}
+    assert len(found[0]) == 1 + len(list(module.parameters()))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
 class Twice(nn.Module):
     """A ReLU called twice, and one whose values a pool and an addition read."""
 
@@ -172,4 +235,9 @@ class Twice(nn.Module):
 
 def test_layers_that_others_read_or_that_are_called_twice_stay() -> None:
     module = Twice()
-    assert len(FastLayers(traced(module))) == 0
+    before = dict(module.named_children())
+    with FastLayers(traced(module)):
+        changed = {name for name, layer in module.named_children() if layer is not before[name]}
+        # Pools are exchanged by themselves, the ReLUs before them stay.
+        assert changed == {"pool1", "pool2"}
+        assert isinstance(module.pool1, FastMaxPool)
