@@ -125,6 +125,31 @@ def test_the_scene_is_saved_and_loads_again(live: LivePage, tmp_path: Path, seen
     np.testing.assert_array_equal(stats[:, 1], seen[CONV].value[0].flatten(1).amax(1).numpy())
 
 
+def test_a_file_that_breaks_off_is_told_in_a_sentence(live: LivePage) -> None:
+    # So it does where the browser's disk is full: the answer begins, and its body ends in an error.
+    live.run(
+        """
+        window.ownFetch = window.fetch;
+        window.fetch = async (path, options) => {
+          if (!String(path).includes("/export")) return window.ownFetch(path, options);
+          const broken = new ReadableStream({ pull: (to) => to.error(new TypeError("Failed to fetch")) });
+          return new Response(broken);
+        };
+        """
+    )
+    try:
+        live.press("w")
+        live.click(".menu [data-what=scene]")
+        live.wait("root.querySelector('.menu [role=status]').textContent.includes('broke off')")
+        said = live.text(".menu [role=status]")
+    finally:
+        live.run("window.fetch = window.ownFetch")
+    assert said == (
+        "An answer broke off before its end. "
+        "Is convscope serve still running, and is there room on this machine's disk?"
+    )
+
+
 def test_exact_values_are_saved_as_the_network_computed_them(
     live: LivePage, seen: Any, tmp_path: Path
 ) -> None:

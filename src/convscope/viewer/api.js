@@ -32,6 +32,21 @@ export function takeToken() {
   return sessionStorage.getItem(TOKEN_KEY) ?? "";
 }
 
+/**
+ * The body of an answer, to its end. Large ones are kept on the browser's disk, which can be full.
+ * @param {Response} response @param {"blob" | "json" | "arrayBuffer"} kind
+ */
+export async function whole(response, kind) {
+  try {
+    return await response[kind]();
+  } catch (cause) {
+    // What cannot be read as JSON is another kind of error.
+    if (!(cause instanceof TypeError)) throw cause;
+    const hint = "Is convscope serve still running, and is there room on this machine's disk?";
+    throw new ApiError(0, { code: "broken", message: "an answer broke off before its end", hint });
+  }
+}
+
 export class Api {
   constructor(token) {
     this.token = token;
@@ -66,7 +81,7 @@ export class Api {
   }
 
   async json(path, options) {
-    return (await this.send(path, options)).json();
+    return whole(await this.send(path, options), "json");
   }
 
   async post(path, value) {
@@ -74,11 +89,11 @@ export class Api {
   }
 
   async buffer(path) {
-    return (await this.send(path)).arrayBuffer();
+    return whole(await this.send(path), "arrayBuffer");
   }
 
   async blob(path) {
-    return (await this.send(path)).blob();
+    return whole(await this.send(path), "blob");
   }
 
   /** Each line of a stream of JSON lines, as it comes. */
