@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import nullcontext
 
 import pytest
@@ -79,6 +80,15 @@ def test_dropout_takes_what_has_gaps_in_memory_and_other_types() -> None:
     assert set(FastDropout(0.5)(torch.ones(100, dtype=torch.float64)).unique().tolist()) == {0.0, 2.0}
 
 
+def passed(pool: Callable[[Tensor], Tensor], values: Tensor, came: Tensor) -> tuple[Tensor, Tensor]:
+    """What comes out, and the gradient that arrives."""
+    inputs = values.clone().requires_grad_()
+    result = pool(inputs)
+    result.backward(came)
+    assert inputs.grad is not None
+    return result.detach(), inputs.grad
+
+
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("at_a_time", [1, 6000, 1 << 20])
 @pytest.mark.parametrize("layout", [LAST, torch.contiguous_format])
@@ -90,15 +100,9 @@ def test_pool_then_relu_is_relu_then_pool_bit_for_bit(
     # Rounded to quarters, so that windows have equal values, zeros and -0.0 in them.
     values = ((torch.randn(4, 8, 6, 10) * 4).round() / 4).to(dtype).contiguous(memory_format=layout)
     came = torch.randn(4, 8, 3, 5).to(dtype)
-    plain, fast = values.clone().requires_grad_(), values.clone().requires_grad_()
-    expected = functional.max_pool2d(plain.relu(), 2)
-    result = ReluAfterPool(FastMaxPool(nn.MaxPool2d(2)))(fast)
-    expected.backward(came)
-    result.backward(came)
-    assert torch.equal(result, expected)
-    assert plain.grad is not None
-    assert fast.grad is not None
-    assert torch.equal(fast.grad, plain.grad)
+    expected = passed(lambda maps: functional.max_pool2d(maps.relu(), 2), values, came)
+    found = passed(ReluAfterPool(FastMaxPool(nn.MaxPool2d(2))), values, came)
+    assert all(map(torch.equal, found, expected))
 
 
 @pytest.mark.parametrize("at_a_time", [1, 1 << 20])
@@ -110,31 +114,22 @@ def test_pool_is_torchs_own_bit_for_bit_and_its_gradient_as_well(
     torch.manual_seed(0)
     # Rounded to quarters: windows with equals, and gradients whose sums no order of adding changes.
     values = ((torch.randn(4, 8, 6, 10) * 4).round() / 4 + 0.0).contiguous(memory_format=LAST)
-    plain, fast = values.clone().requires_grad_(), values.clone().requires_grad_()
-    expected = functional.max_pool2d(plain, 2, step)
-    result = FastMaxPool(nn.MaxPool2d(2, step))(fast)
-    came = (torch.randn(expected.shape) * 4).round() / 4
-    expected.backward(came)
-    result.backward(came)
-    assert torch.equal(result, expected)
-    assert plain.grad is not None
-    assert fast.grad is not None
-    assert torch.equal(fast.grad, plain.grad)
-    assert fast.grad.is_contiguous(memory_format=LAST)
+    pool = nn.MaxPool2d(2, step)
+    came = (torch.randn(pool(values).shape) * 4).round() / 4
+    found = passed(FastMaxPool(pool), values, came)
+    assert all(map(torch.equal, found, passed(pool, values, came)))
+    assert found[1].is_contiguous(memory_format=LAST)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 5, 7), (1, 16, 13, 13), (2, 4, 2, 2), (0, 4, 6, 6)])
 def test_overlapping_windows_of_other_sides_agree_to_rounding(shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     values = torch.randn(shape).contiguous(memory_format=LAST)
-    plain, fast = values.clone().requires_grad_(), values.clone().requires_grad_()
-    expected = functional.max_pool2d(plain, 2, 1)
-    result = FastMaxPool(nn.MaxPool2d(2, 1))(fast)
-    came = torch.randn(expected.shape)
-    expected.backward(came)
-    result.backward(came)
-    assert torch.equal(result, expected)
-    torch.testing.assert_close(fast.grad, plain.grad)
+    pool = nn.MaxPool2d(2, 1)
+    came = torch.randn(pool(values).shape)
+    (found, gradient), (expected, other) = passed(FastMaxPool(pool), values, came), passed(pool, values, came)
+    assert torch.equal(found, expected)
+    torch.testing.assert_close(gradient, other)
 
 
 @pytest.mark.parametrize(

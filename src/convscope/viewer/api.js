@@ -19,6 +19,26 @@ export class ApiError extends Trouble {
 }
 
 /**
+ * What a body that ends before its end becomes; large ones are kept on the browser's disk, which can be full. What
+ * was given up, or cannot be read as JSON, is another kind of error.
+ */
+function brokenOff(cause) {
+  if (!(cause instanceof TypeError)) return cause;
+  const hint = "Is convscope serve still running, and is there room on this machine's disk?";
+  return new ApiError(0, { code: "broken", message: "an answer broke off before its end", hint });
+}
+
+/** The answer, whose body tells in a sentence where it breaks off. @param {Response} response */
+function telling(response) {
+  /** @template T @param {() => Promise<T>} read @returns {() => Promise<T>} */
+  const told = (read) => () => read.call(response).catch((cause) => Promise.reject(brokenOff(cause)));
+  response.json = told(response.json);
+  response.blob = told(response.blob);
+  response.arrayBuffer = told(response.arrayBuffer);
+  return response;
+}
+
+/**
  * Takes the token out of the address, so that it neither stands in the bar nor in the history, and keeps it
  * for this tab alone.
  */
@@ -30,21 +50,6 @@ export function takeToken() {
     history.replaceState(null, "", fields.size ? `#${fields}` : location.pathname);
   }
   return sessionStorage.getItem(TOKEN_KEY) ?? "";
-}
-
-/**
- * The body of an answer, to its end. Large ones are kept on the browser's disk, which can be full.
- * @param {Response} response @param {"blob" | "json" | "arrayBuffer"} kind
- */
-export async function whole(response, kind) {
-  try {
-    return await response[kind]();
-  } catch (cause) {
-    // What cannot be read as JSON is another kind of error.
-    if (!(cause instanceof TypeError)) throw cause;
-    const hint = "Is convscope serve still running, and is there room on this machine's disk?";
-    throw new ApiError(0, { code: "broken", message: "an answer broke off before its end", hint });
-  }
 }
 
 export class Api {
@@ -60,7 +65,7 @@ export class Api {
   async send(path, options = {}) {
     for (let tries = 1; ; tries += 1) {
       const response = await this.once(path, options);
-      if (response.ok) return response;
+      if (response.ok) return telling(response);
       const seconds = response.status === 503 ? Number(response.headers.get("Retry-After")) : 0;
       if (!seconds || tries === MOST_TRIES) {
         const told = await response.json().catch(() => ({}));
@@ -81,7 +86,7 @@ export class Api {
   }
 
   async json(path, options) {
-    return whole(await this.send(path, options), "json");
+    return (await this.send(path, options)).json();
   }
 
   async post(path, value) {
@@ -89,11 +94,11 @@ export class Api {
   }
 
   async buffer(path) {
-    return whole(await this.send(path), "arrayBuffer");
+    return (await this.send(path)).arrayBuffer();
   }
 
   async blob(path) {
-    return whole(await this.send(path), "blob");
+    return (await this.send(path)).blob();
   }
 
   /** Each line of a stream of JSON lines, as it comes. */
@@ -101,7 +106,7 @@ export class Api {
     const reader = (await this.send(path, { signal })).body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     for (;;) {
-      const { value, done } = await reader.read();
+      const { value, done } = await reader.read().catch((cause) => Promise.reject(brokenOff(cause)));
       if (done) break;
       const parts = (rest + value).split("\n");
       rest = parts.pop();

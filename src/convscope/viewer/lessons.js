@@ -1,7 +1,6 @@
 // The Lessons tab: convolution itself on a person's own numbers and pictures. Which lesson, what its controls
 // stand on and the step are in the address.
 
-import { whole } from "./api.js";
 import { choiceBar } from "./choice.js";
 import { element, fill } from "./dom.js";
 import { addressOfLesson, lessonOfAddress } from "./lessonaddress.js";
@@ -290,7 +289,7 @@ export class ConvscopeLessons extends HTMLElement {
     const body = { values: this.asked, what, language: this.language, per_second: this.player.speed };
     const answer = await this.session.api.send(`/api/lessons/${this.lesson.name}/file`, { method: "POST", body: JSON.stringify(body), headers: { "Content-Type": "application/json" } });
     const name = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition") ?? "")?.[1] ?? `lesson.${what}`;
-    return { name, blob: await whole(answer, "blob") };
+    return { name, blob: await answer.blob() };
   }
 
   /** Has the lesson computed; one run at a time, and of those that wait only the newest. A drag waits for no whole. */

@@ -1,6 +1,6 @@
 // A scene on the live server: arrays are fetched when a layer is looked at, exact terms when a cell is.
 
-import { ApiError, whole } from "./api.js";
+import { ApiError } from "./api.js";
 import { decodedPlace, sizeOf } from "./decode.js";
 import { errorText } from "./trouble.js";
 
@@ -122,7 +122,7 @@ export class LiveSource {
   async file(what, node) {
     const response = await this.fetched(`/export?what=${what}${node === undefined ? "" : `&node=${node}`}`);
     const [, name = what] = /filename="([^"]+)"/.exec(response.headers.get("content-disposition") ?? "") ?? [];
-    return { name, blob: await whole(response, "blob") };
+    return { name, blob: await response.blob() };
   }
 
   posted(path, value) {
