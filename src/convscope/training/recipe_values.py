@@ -169,7 +169,8 @@ class Recipe:
         for key, least, most in _RANGES:
             value = getattr(self, key)
             if not least <= value <= most:
-                limits = f"between {least:g} and {most:g}" if most < _ANY else f"at least {least:g}"
+                both = most < _ANY or value > most
+                limits = f"between {least:g} and {most:g}" if both else f"at least {least:g}"
                 raise UsageError(f"`{key}` must be {limits}; got {value:g}")
         shares = [share for _, share in self.parts]
         if shares != sorted(shares) or any(side < 1 or not 0 <= share <= 1 for side, share in self.parts):
