@@ -20,7 +20,7 @@ from pathlib import Path
 
 import convscope
 from convscope.datasets import load_dataset
-from convscope.training import measure_leak, recipe
+from convscope.training import ProgressLines, measure_leak, recipe
 
 
 def main() -> None:
@@ -48,6 +48,7 @@ def main() -> None:
             run=Path(place) / "run",
             root=arguments.root,
             threads=arguments.threads,
+            on_progress=ProgressLines(),
         )
         # 2. Its accuracy, and what the article prints for it.
         leak = measure_leak(run.folder)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import convscope
 from convscope.datasets import load_dataset, normalization
-from convscope.training import evaluate, recipe
+from convscope.training import ProgressLines, evaluate, recipe
 
 NETWORKS = ("tutorial_mlp", "tutorial_tanh", "tutorial_tanh_modules", "tutorial_tanh_functional")
 
@@ -60,6 +60,7 @@ def main() -> None:
             run=Path(place) / "run",
             root=arguments.root,
             threads=arguments.threads,
+            on_progress=ProgressLines(),
         )
         train_accuracy = evaluate(run.folder, part="train").accuracy
         folder.mkdir(parents=True, exist_ok=True)

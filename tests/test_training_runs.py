@@ -13,7 +13,7 @@ from torch import nn
 
 import convscope
 from convscope.errors import RunError, UsageError
-from convscope.training import Recipe, Run, recipe, train
+from convscope.training import ProgressLines, Recipe, Run, recipe, train
 
 pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
 
@@ -35,6 +35,16 @@ def test_a_small_network_learns_the_digits(done: Run) -> None:
     assert done.evaluation.interval[0] < done.evaluation.accuracy < done.evaluation.interval[1]
     assert done.history[-1]["test_accuracy"] == done.evaluation.accuracy
     assert done.history[-1]["train_loss"] < done.history[0]["train_loss"]
+
+
+def test_how_far_it_is_is_printed_now_and_then(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    train("tutorial_tanh", "digits", SHORT, run=tmp_path / "run", on_progress=ProgressLines(seconds=1e6))
+    first, last = capsys.readouterr().err.splitlines()
+    assert first.startswith("epoch 1/3  loss 2.")
+    assert first.endswith(" left")
+    accuracy = 100 * float(table(tmp_path / "run" / "metrics.csv")[-1]["test_accuracy"])
+    assert last.startswith("epoch 3/3  loss ")
+    assert f"  test {accuracy:.1f} %  " in last
 
 
 def test_the_accuracy_is_that_of_the_model_as_anyone_loads_it_on_images_never_trained_on(done: Run) -> None:

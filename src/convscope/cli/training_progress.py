@@ -18,18 +18,13 @@ _PLAIN_SECONDS = 5.0
 
 
 class PlainProgress:
-    """A line at the end of epochs, at most one in five seconds."""
+    """A line after a step, and one while pictures are read, at most one in five seconds."""
 
     def __init__(self) -> None:
-        self._said = -math.inf
+        from convscope.training import ProgressLines
 
-    def step(self, progress: Progress) -> None:
-        """After a step."""
-        now = time.monotonic()
-        last = progress.step == progress.steps
-        if last or now - self._said >= _PLAIN_SECONDS:
-            self._said = now
-            print(describe(progress), file=sys.stderr, flush=True)
+        self.step = ProgressLines(_PLAIN_SECONDS)
+        self._said = -math.inf
 
     def read(self, done: int, total: int) -> None:
         """Pictures are being read."""
@@ -77,12 +72,12 @@ class LiveProgress:
         last = progress.step == progress.steps
         if last or now - self._drawn > 0.1:
             self._drawn = now
-            head, numbers = describe(progress).split("  ", 1)
+            head, numbers = str(progress).split("  ", 1)
             self._bars.update(
                 self._task, total=progress.steps, completed=progress.step, description=head, numbers=numbers
             )
         if last:
-            self._console.print(describe(progress), markup=False)
+            self._console.print(str(progress), markup=False)
 
     def read(self, done: int, total: int) -> None:
         """Pictures are being read."""
@@ -111,40 +106,3 @@ def shown_progress() -> Iterator[PlainProgress | LiveProgress]:
         yield live
     finally:
         live.stop()
-
-
-def describe(progress: Progress) -> str:
-    """One line of numbers.
-
-    Examples
-    --------
-    >>> from convscope.training import Progress
-    >>> describe(Progress(2, 5, 24, 60, 1.0776, 0.8289, 4705.3, 2.4, 0.04, 0.9136))
-    'epoch 2/5  loss 1.078  accuracy 82.9 %  test 91.4 %  4,705 images/s  0:02 left'
-    """
-    parts = [
-        f"epoch {progress.epoch}/{progress.epochs}",
-        f"loss {progress.loss:.4g}",
-        f"accuracy {100 * progress.accuracy:.1f} %",
-    ]
-    if progress.test_accuracy is not None:
-        parts.append(f"test {100 * progress.test_accuracy:.1f} %")
-    parts.append(f"{progress.images_per_second:,.0f} images/s")
-    if progress.step < progress.steps:
-        parts.append(f"{clock(progress.seconds_left)} left")
-    return "  ".join(parts)
-
-
-def clock(seconds: float) -> str:
-    """Hours, minutes and seconds.
-
-    Examples
-    --------
-    >>> clock(75), clock(3675), clock(float("inf"))
-    ('1:15', '1:01:15', '?')
-    """
-    if not math.isfinite(seconds):
-        return "?"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from convscope.training.evaluation import Evaluation
     from convscope.training.measuring import Leak, evaluate, measure_leak
-    from convscope.training.progress import Progress
+    from convscope.training.progress import Progress, ProgressLines
     from convscope.training.recipes import Recipe, recipe, recipe_names
     from convscope.training.session import Run, train
 
@@ -19,6 +19,7 @@ _HOME = {
     "Evaluation": "evaluation",
     "Leak": "measuring",
     "Progress": "progress",
+    "ProgressLines": "progress",
     "Recipe": "recipes",
     "Run": "session",
     "evaluate": "measuring",
@@ -32,6 +33,7 @@ __all__ = [
     "Evaluation",
     "Leak",
     "Progress",
+    "ProgressLines",
     "Recipe",
     "Run",
     "evaluate",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -28,6 +30,11 @@ class Progress:
         Of the last step.
     test_accuracy
         When it was last measured, on images never trained on; ``None`` before.
+
+    Examples
+    --------
+    >>> print(Progress(2, 5, 24, 60, 1.0776, 0.8289, 4705.3, 2.4, 0.04, 0.9136))
+    epoch 2/5  loss 1.078  accuracy 82.9 %  test 91.4 %  4,705 images/s  0:02 left
     """
 
     epoch: int
@@ -40,6 +47,45 @@ class Progress:
     seconds_left: float
     learning_rate: float
     test_accuracy: float | None = None
+
+    def __str__(self) -> str:
+        parts = [
+            f"epoch {self.epoch}/{self.epochs}",
+            f"loss {self.loss:.4g}",
+            f"accuracy {100 * self.accuracy:.1f} %",
+        ]
+        if self.test_accuracy is not None:
+            parts.append(f"test {100 * self.test_accuracy:.1f} %")
+        parts.append(f"{self.images_per_second:,.0f} images/s")
+        if self.step < self.steps:
+            parts.append(f"{_clock(self.seconds_left)} left")
+        return "  ".join(parts)
+
+
+class ProgressLines:
+    """Prints how far a training is, to stderr: give one as ``on_progress``.
+
+    Parameters
+    ----------
+    seconds
+        At least so long between two lines; the last step always gets one.
+
+    Examples
+    --------
+    >>> lines = ProgressLines(seconds=60)
+    >>> lines(Progress(1, 2, 30, 60, 1.2, 0.5, 900.0, 2.4, 0.04))     # to stderr: epoch 1/2  loss 1.2  ...
+    """
+
+    def __init__(self, seconds: float = 5.0) -> None:
+        self._seconds = seconds
+        self._said = -math.inf
+
+    def __call__(self, progress: Progress) -> None:
+        """After a step."""
+        now = time.monotonic()
+        if progress.step == progress.steps or now - self._said >= self._seconds:
+            self._said = now
+            print(progress, file=sys.stderr, flush=True)
 
 
 @dataclass
@@ -95,3 +141,18 @@ class Pace:
         passed = time.perf_counter() - self._paused - began[0]
         done = (self._images, self._steps)[which - 1] - began[which]
         return done / passed if passed > 0 and done else 0.0
+
+
+def _clock(seconds: float) -> str:
+    """Hours, minutes and seconds.
+
+    Examples
+    --------
+    >>> _clock(75), _clock(3675), _clock(float("inf"))
+    ('1:15', '1:01:15', '?')
+    """
+    if not math.isfinite(seconds):
+        return "?"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

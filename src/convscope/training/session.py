@@ -138,7 +138,8 @@ def train(
         Keep filters, the maps of a few test images and their answers at chosen steps, in ``film`` of the run
         folder; the weights are the same without.
     on_progress, on_note, on_read
-        Called after each step; with each sentence a person should know; with pictures read and there are.
+        Called after each step, as ``ProgressLines()`` is to print how far it is; with each sentence a person
+        should know; with pictures read and there are.
     on_step
         Called with the step, from 0, and the module, which it must leave as it is.
 
