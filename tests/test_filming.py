@@ -243,7 +243,7 @@ def test_arguments_that_make_no_sense_are_refused(tmp_path: Path) -> None:
         convscope.film(net, [], tmp_path)
     with pytest.raises(FilmError, match="must be a batch of shape"):
         convscope.film(net, torch.zeros(0, 3, 8, 8), tmp_path)
-    with pytest.raises(UsageError, match="`step` must be at least 0"):
+    with pytest.raises(UsageError, match="`step` must be a whole number, at least 0"):
         convscope.film(net, IMAGES, tmp_path).snap(-1)
     with pytest.raises(FilmError, match="no convolution over pictures"):
         convscope.film(nn.Sequential(nn.Flatten(), nn.Linear(768, 2)), IMAGES, tmp_path).snap(0)

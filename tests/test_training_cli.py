@@ -46,7 +46,7 @@ def test_what_is_trained_goes_straight_under_the_microscope(run: Command, tmp_pa
     pytest.importorskip("tensorboard")
     assert list((tmp_path / found["run"] / "events").glob("events.out.*"))
     refused = run("train", "--run", found["run"])
-    assert (refused.code, "holds a run already" in refused.err) == (1, True)
+    assert (refused.code, "holds a finished run already" in refused.err) == (1, True)
     second = run("train", *QUICK)
     assert "run: runs/tutorial_tanh-digits-2" in second.out
 

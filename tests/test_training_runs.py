@@ -115,7 +115,7 @@ def test_the_callers_random_numbers_go_on_undisturbed(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_holds_a_run_is_refused(done: Run) -> None:
-    with pytest.raises(RunError, match="holds a run already"):
+    with pytest.raises(RunError, match="holds a finished run already"):
         train("tutorial_tanh", "digits", SHORT, run=done.folder)
     with pytest.raises(RunError, match="at its end already"):
         train(run=done.folder, resume=True)

@@ -10,6 +10,7 @@ import typer
 from convscope.cli.counting import counting
 from convscope.cli.options import JsonOption, StrictOption, note, optional, print_json, say
 from convscope.cli.spared import spare_inputs
+from convscope.errors import UsageError
 
 if TYPE_CHECKING:
     from convscope.datasets import Dataset, Description
@@ -62,6 +63,8 @@ def run(
     if sheet is not None:
         from convscope.files import check_writable
 
+        if sheet.suffix.lower() != ".png":
+            raise UsageError(f"a picture is written as .png; got {sheet.name!r}")
         spare_inputs([sheet], name, str(root or ""))
         check_writable(sheet)
     from convscope.datasets import contact_sheet, describe, load_dataset

@@ -8,6 +8,7 @@ import typer
 
 from convscope.cli.options import JsonOption, RootOption, optional, print_json, say, step
 from convscope.cli.tables import print_table
+from convscope.errors import UsageError
 
 if TYPE_CHECKING:
     from convscope.training import Evaluation
@@ -50,6 +51,11 @@ def run(
     from convscope.training.measuring import evaluate, measure_leak
 
     if leak:
+        if data is not None or views is not None or part != "test":
+            raise UsageError(
+                "`--leak` measures the run's own data in three ways of its own",
+                hint="Leave `--data`, `--part` and `--views` out.",
+            )
         with step(f"measuring {run_}"):
             found = measure_leak(run_, root=root)
         kinds = {

@@ -105,6 +105,14 @@ def _settle(
         text = f"{word} only in test; left out there: {listed(shown)}"
         problems.append(Problem("class_only_in_test", text, tuple(shown)))
         files["test"] = [pair for pair in files["test"] if pair[1] in kept]
+    if files.get("test"):
+        # An empty folder was named above.
+        untested = sorted(kept - {class_ for _, class_ in files["test"]} - folders["test"])
+        if untested:
+            shown = [printable(name) for name in untested]
+            word = counted(len(untested), "class has", "classes have")
+            text = f"{word} pictures to train on and none to test: {listed(shown)}"
+            problems.append(Problem("empty_class", text, tuple(shown)))
     return tuple(sorted(kept))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
+from numbers import Integral
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -110,14 +111,15 @@ class Film:
         Raises
         ------
         UsageError
-            If ``step`` is below 0.
+            If ``step`` is below 0 or no whole number, or one of ``numbers`` is no single number.
         FilmError
             ``different`` where a film is gone on with by another network.
         OutputError
             If the frame cannot be written; the frames before it stay.
         """
-        if step < 0:
-            raise UsageError(f"`step` must be at least 0; got {step}")
+        if not isinstance(step, Integral) or step < 0:
+            raise UsageError(f"`step` must be a whole number, at least 0; got {step!r}")
+        step = int(step)
         told = {key: _number(value) for key, value in numbers.items() if value is not None}
         told = {key: value for key, value in told.items() if math.isfinite(value)}
         wanted = self.wants(step)
@@ -287,7 +289,10 @@ def film(
 
 
 def _number(value: float | Tensor) -> float:
-    return value.item() if isinstance(value, Tensor) else float(value)
+    try:
+        return value.item() if isinstance(value, Tensor) else float(value)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(f"what is told of a step must be single numbers; got {value!r:.60}") from error
 
 
 def _prepared(model: Model, images: Tensor | Sequence[Any]) -> tuple[Tensor, NDArray[np.uint8], list[str]]:

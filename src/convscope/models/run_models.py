@@ -7,6 +7,7 @@ A run folder holds ``run.json`` (how to build the network, and what it was train
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -146,7 +147,7 @@ def _trained(folder: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
         raise WeightsError(
             f"`{folder}` holds no weights yet: its training was broken off before the first checkpoint",
             code="missing",
-            hint=f"Go on with it: convscope train --resume --run {folder}",
+            hint=f"Go on with it: convscope train --resume --run {shlex.quote(str(folder))}",
         )
     tensors = read_weights(path).tensors
     prefix = _AVERAGE if any(name.startswith(_AVERAGE) for name in tensors) else _WEIGHTS

@@ -115,18 +115,19 @@ def _recognise(start: bytes, size: int, name: str, suffix: str) -> str:
             code="not_weights",
             hint="The download gave an error page or a login form; fetch the file itself.",
         )
+    # Before all other kinds: the first byte of the header's length can be that of any of them.
+    header = struct.unpack("<Q", start[:8])[0] if start[8:9] == b"{" else None
+    if header is not None and header <= size - 8:
+        return "safetensors"
     for magic, what in _FOREIGN:
         if start.startswith(magic):
             raise WeightsError(f"`{name}` is {what}, not weights", code="not_weights", hint=_FORMATS)
-    if start.startswith((b"PK\x03\x04", b"\x80")):
+    if start.startswith((b"PK\x03\x04", b"\x80")) and not (header is not None and suffix == ".safetensors"):
         return "torch"
     if start[257:262] == b"ustar":
         raise WeightsError(f"`{name}` is a tar archive, not weights", code="not_weights", hint=_FORMATS)
-    if len(start) > 8 and start[8:9] == b"{":
-        header = struct.unpack("<Q", start[:8])[0]
-        if header > size - 8:
-            raise damaged(name, f"its header should have {header:,} bytes, the file has {size:,}")
-        return "safetensors"
+    if header is not None:
+        raise damaged(name, f"its header should have {header:,} bytes, the file has {size:,}")
     if suffix == ".safetensors":
         raise damaged(name, "it does not start like a safetensors file")
     raise WeightsError(f"`{name}` is not a weights file", code="not_weights", hint=_FORMATS)

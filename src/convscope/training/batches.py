@@ -34,7 +34,8 @@ class Batches:
     labels
         Of shape ``(N,)``.
     batch
-        Images a step; the last step of an epoch has what is left.
+        Images a step; the last step of an epoch has what is left, and a single image that is left goes with
+        the step before.
     flip
         ``none``; ``random``: each image mirrored left to right with chance one half; ``alternating``: one
         half of the images in the even epochs, the other half in the odd ones, so that in two
@@ -63,7 +64,7 @@ class Batches:
     >>> pictures = torch.arange(5, dtype=torch.uint8).view(5, 1, 1, 1).expand(5, 3, 8, 8)
     >>> batches = Batches(pictures, torch.arange(5), batch=2, seed=7)
     >>> len(batches), [len(labels) for _, labels in batches.epoch(0)]
-    (3, [2, 2, 1])
+    (2, [2, 3])
     """
 
     def __init__(
@@ -119,7 +120,7 @@ class Batches:
 
     def __len__(self) -> int:
         """Steps of an epoch."""
-        return -(-len(self.labels) // self.batch)
+        return max(1, -(-len(self.labels) // self.batch) - self._one_left)
 
     def epoch(self, epoch: int, first_step: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
         """Pixels and labels of each step of an epoch, counted from 0, from ``first_step`` on.
@@ -149,7 +150,13 @@ class Batches:
     def orders(self, epoch: int) -> list[Tensor]:
         """The indices of the images of each step of an epoch."""
         order = torch.randperm(len(self.labels), generator=self._generator(epoch, 0))
-        return list(order.split(self.batch))
+        steps = list(order.split(self.batch))
+        return [*steps[:-2], torch.cat(steps[-2:])] if self._one_left else steps
+
+    @property
+    def _one_left(self) -> bool:
+        """Whether a last step of one image would be left, whose deviation batch norm cannot take."""
+        return len(self.labels) > self.batch > 1 and len(self.labels) % self.batch == 1
 
     def _read(self, orders: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         for chosen in orders:

@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from convscope.errors import DivergedError
+from convscope.errors import ConvscopeError, DivergedError, TrainingError
 from convscope.models import Model
 from convscope.models.mirrored import paired
 from convscope.tracing import blank_input, trace
 from convscope.training.averaging import Average
 from convscope.training.batches import Batches
-from convscope.training.evaluation import Evaluation, class_scores, measure
+from convscope.training.evaluation import Evaluation, class_scores, layout_of, measure
 from convscope.training.fast_layers import FastLayers
 from convscope.training.hooks import Hooks
 from convscope.training.huge_pages import use_huge_pages
@@ -101,8 +101,10 @@ class Engine:
         fast = FastLayers(recorded) if recorded is not None and recipe.fast_layers else None
         self._fast: AbstractContextManager[Any] = fast or nullcontext()
         self.module.to(self.device)
+        self._layout = torch.contiguous_format
         if recipe.channels_last:
-            self.module.to(memory_format=torch.channels_last)
+            self._layout = layout_of(self.module, blank_input(self.model).to(self.device))
+            self.module.to(memory_format=self._layout)
         self._pairs = paired(self.module, blank_input(self.model)) if recipe.mirrored_pairs else None
         self.group.share(self.module)
         self._freeze()
@@ -301,28 +303,48 @@ class Engine:
         if not len(labels):
             # The last batch of an epoch can be too small to have an image for every process.
             return torch.zeros(()), 0
-        inputs = self.train.normalize(images.to(self.device))
-        if self.recipe.channels_last:
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
-        scores = class_scores(self._forward(inputs)).float()
+        inputs = self.train.normalize(images.to(self.device)).contiguous(memory_format=self._layout)
+        scores = class_scores(self._scored(inputs)).float()
         smoothing = self.recipe.label_smoothing
         loss = functional.cross_entropy(scores, labels, label_smoothing=smoothing, reduction="sum")
         return loss, int((scores.detach().argmax(1) == labels).sum())
+
+    def _scored(self, inputs: Tensor) -> Any:
+        """What the network makes of inputs.
+
+        Raises
+        ------
+        TrainingError
+            If it fails: that it works in evaluation mode, on whole pictures, was seen before.
+        """
+        try:
+            return self._forward(inputs)
+        except (ConvscopeError, MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            if "allocate memory" in str(error):
+                raise
+            told = f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
+            raise TrainingError(
+                f"the network failed in training mode, at step {self.step + 1}, on inputs of "
+                f"{' x '.join(map(str, inputs.shape))}: {told}",
+                hint="Batch norm needs more than one image a step, and some networks take one size only.",
+            ) from error
 
     def _read(self, orders: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """Each process decodes its own part of every batch."""
         return self.train.gather([order[self.group.part(len(order))] for order in orders])
 
-    def _diverged(self, value: float) -> DivergedError:
+    def _diverged(self, value: float, what: str = "") -> DivergedError:
         word = "NaN (not a number)" if math.isnan(value) else "infinite"
-        step = self.step + 1
+        step = self.step if what else self.step + 1
         kept = (
             f"The checkpoint of step {self._saved_at} is kept."
             if self._saved_at
             else "No step before it was saved."
         )
         return DivergedError(
-            f"the loss became {word} at step {step} (epoch {self.epoch + 1})",
+            f"the loss {what or f'became {word} at'} step {step} (epoch {-(-step // self.steps_per_epoch)})",
             step=step,
             hint=f"{kept} A lower --learning-rate often helps; it was {self.recipe.learning_rate:g}.",
         )
@@ -345,6 +367,8 @@ class Engine:
             self.evaluation = self.group.tell(self.measure() if self.group.first else None)
             assert self.evaluation is not None
             loss = self.evaluation.loss
+            if math.isnan(loss):
+                raise self._diverged(loss, "on the test images became NaN after")
             row["test_loss"] = loss if math.isfinite(loss) else None
             row["test_accuracy"] = self.evaluation.accuracy
         self.history.append(row)

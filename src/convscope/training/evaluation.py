@@ -132,9 +132,13 @@ def measure(
     confusion = np.zeros((outputs, outputs), np.int64)
     total = 0.0
     done = 0
+    layout = None
     with mode(module, training=training_mode), torch.no_grad():
         for images, labels in pictures.batches(batch):
             inputs = pictures.normalize(images.to(device))
+            if layout is None:
+                layout = layout_of(module, inputs[:1])
+            inputs = inputs.contiguous(memory_format=layout)
             seen = [class_scores(module(view)).float() for view in _views(inputs, views)]
             scores = torch.stack(seen).mean(0).cpu()
             total += float(functional.cross_entropy(scores, labels, reduction="sum"))
@@ -155,15 +159,36 @@ def measure(
 
 
 def _views(inputs: Tensor, views: str) -> Iterator[Tensor]:
-    """The pictures, then what is looked at beside them."""
-    yield inputs
+    """The pictures, then what is looked at beside them; a network may change each in place."""
+    beside = []
     if views == "mirror":
-        yield inputs.flip(-1)
+        beside = [inputs.flip(-1)]
     elif views == "shifts":
         rows, columns = inputs.shape[-2:]
         wider = functional.pad(inputs, (1, 1, 1, 1), "reflect")
-        for down, right in product((0, 2), repeat=2):
-            yield wider[..., down : down + rows, right : right + columns]
+        beside = [
+            wider[..., down : down + rows, right : right + columns].clone()
+            for down, right in product((0, 2), repeat=2)
+        ]
+    yield inputs
+    yield from beside
+
+
+def layout_of(module: nn.Module, inputs: Tensor) -> torch.memory_format:
+    """Channels last, the quicker layout in memory, unless the network flattens maps by ``view``.
+
+    Examples
+    --------
+    >>> layout_of(nn.Flatten(), torch.zeros(1, 3, 4, 4))
+    torch.channels_last
+    """
+    with mode(module, training=False), torch.no_grad():
+        try:
+            module(inputs.clone(memory_format=torch.channels_last))
+        except RuntimeError as error:
+            if "view size is not compatible" in str(error):
+                return torch.contiguous_format
+    return torch.channels_last
 
 
 def class_scores(output: Any) -> Tensor:

@@ -34,7 +34,7 @@ def filmed(
     images, read = next(plan.test.gather([torch.as_tensor(one_of_each(labels, _IMAGES))]))
     chosen = [int(index) for index in read]
     pixels = images.permute(0, 2, 3, 1).contiguous().numpy()
-    inputs = plan.test.normalize(images)
+    inputs = plan.test.normalize(images).contiguous()
     try:
         made = film(
             engine.model,

@@ -12,13 +12,15 @@ import csv
 import io
 import json
 import os
+import shlex
+import shutil
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from convscope.errors import RunError
+from convscope.errors import ConvscopeError, OutputError, RunError
 from convscope.files import atomic_write, check_writable, remove_abandoned
 from convscope.models.run_models import CHECKPOINT_NAME, CONFIG_NAME, MODEL_NAME, read_config
 from convscope.training.evaluation import Evaluation
@@ -61,14 +63,31 @@ class RunFolder:
         self.refuse_what_exists()
         self.write_json(CONFIG_NAME, config)
 
+    @contextlib.contextmanager
+    def given_up_unless_saved(self) -> Iterator[None]:
+        """A run that fails within, before its first checkpoint, cannot be gone on with: it leaves nothing."""
+        try:
+            yield
+        except OutputError:
+            # Where there was no room, there may be some later.
+            raise
+        except ConvscopeError:
+            if not self.checkpoint.exists():
+                for place in self.path.iterdir():
+                    if place.is_dir():
+                        shutil.rmtree(place, ignore_errors=True)
+                    elif place.name != LOCK_NAME:
+                        place.unlink(missing_ok=True)
+            raise
+
     def refuse_what_exists(self) -> None:
         """Refuse a folder with anything in it."""
         if (self.path / CONFIG_NAME).exists():
-            how = "It is finished." if self.finished else f"Go on with it: --resume --run {self.path}."
+            go_on = f"Go on with it: --resume --run {shlex.quote(str(self.path))}. Or name another"
             raise RunError(
-                f"`{self.path}` holds a run already",
+                f"`{self.path}` holds a {'finished ' if self.finished else ''}run already",
                 code="exists",
-                hint=f"{how} Or name another folder with --run.",
+                hint=f"{'Name another' if self.finished else go_on} folder with --run.",
             )
         if self.path.is_dir() and set(os.listdir(self.path)) - {LOCK_NAME}:
             raise RunError(

@@ -142,5 +142,7 @@ def matched(model: Model, dataset: Dataset, part: str) -> Pictures:
             hint=f"Its classes are: {', '.join(known[:20])}{' ...' if len(known) > 20 else ''}.",
         )
     split = dataset.parts[part]
+    if not len(split):
+        raise TrainingError(f"the {part} part of {dataset.name} has no pictures")
     places = np.array([categories.index(name) for name in dataset.classes], np.int64)
     return ready(split, model.card.preprocessing, places[np.asarray(split.labels, np.int64)])

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from convscope.errors import TrainingError
 from convscope.training.muon import Muon
 from convscope.training.recipes import Recipe
 
@@ -37,6 +38,8 @@ def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
             if isinstance(part, _NORMS) and isinstance(part.weight, nn.Parameter):
                 part.weight.requires_grad_(False)
     groups = _groups(module, recipe)
+    if not groups:
+        raise TrainingError("the network has no weights to train: it has none, or all are frozen")
     rate = recipe.learning_rate
     if recipe.optimizer == "muon":
         return Muon(groups, rate)

@@ -146,6 +146,11 @@ def prepare(
             "maps that were learned cannot be made mirrored pairs",
             hint="Leave it out: --set mirrored_pairs=no.",
         )
+    if wish.transfer and recipe.inputs != "normalized":
+        raise UsageError(
+            "a trained network takes its inputs as it learned to",
+            hint="Leave it out: --set inputs=normalized.",
+        )
     learned = load_model(wish.model, weights=wish.weights, input_size=wish.size) if wish.transfer else None
     base = _base(learned) if learned else None
     dataset, side = _read(wish, base, on_read)
@@ -189,7 +194,12 @@ def prepare(
             hint="Put the same data back, or begin again with another --run.",
         )
     names = (*dataset.classes, *(f"(unused output {i})" for i in range(len(dataset.classes), outputs)))
-    notes = (*recipe.notes, *network.notes, *dataset.notes, *map(str, dataset.problems))
+    untaught = (
+        (f"{learned.card.name} has random weights here, so there is no learning to transfer",)
+        if learned and learned.card.random
+        else ()
+    )
+    notes = (*untaught, *recipe.notes, *network.notes, *dataset.notes, *map(str, dataset.problems))
     return Plan(
         network,
         dataset,
@@ -221,6 +231,12 @@ def choose_recipe(wish: Wish) -> Recipe:
 
 def _as_begun(wish: Wish, begun: Mapping[str, Any]) -> Wish:
     data, transfer = begun["data"], begun["transfer"]
+    if data["spec"] is None and isinstance(wish.data, str | os.PathLike):
+        raise RunError(
+            "the run was begun with data given in Python, which its folder cannot name",
+            code="different",
+            hint="Go on from Python, with the same `data`.",
+        )
     return replace(
         wish,
         model=begun["model"]["begun_with"] or wish.model,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -115,5 +116,8 @@ def _short(name: str) -> str:
 
 def _save(figure: Figure, path: Path) -> None:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
+    with warnings.catch_warnings():
+        # Letters that matplotlib's own font lacks are drawn as boxes.
+        warnings.filterwarnings("ignore", "Glyph")
+        figure.savefig(buffer, format="png", dpi=130, metadata={"Software": None})
     atomic_write(path, buffer.getvalue())

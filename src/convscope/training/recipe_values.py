@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Integral, Real
 from typing import Any, get_type_hints
 
 from convscope.errors import UsageError, nearest
@@ -168,10 +169,15 @@ class Recipe:
                 raise UsageError(f"`{key}` must be one of {', '.join(allowed)}; got {value!r}")
         for key, least, most in _RANGES:
             value = getattr(self, key)
+            whole = isinstance(getattr(Recipe, key), int)
+            if not _is_number(value, whole):
+                raise UsageError(f"`{key}` must be {_kind(whole)}; got {value!r}")
             if not least <= value <= most:
                 both = most < _ANY or value > most
                 limits = f"between {least:g} and {most:g}" if both else f"at least {least:g}"
                 raise UsageError(f"`{key}` must be {limits}; got {value:g}")
+        if self.optimizer in ("adam", "adamw") and self.momentum == 1:
+            raise UsageError(f"`momentum` must be below 1 for {self.optimizer}; got 1")
         shares = [share for _, share in self.parts]
         if shares != sorted(shares) or any(side < 1 or not 0 <= share <= 1 for side, share in self.parts):
             raise UsageError(
@@ -277,8 +283,15 @@ def _read(key: str, text: str, kind: Any) -> Any:
     try:
         return kind(text)
     except ValueError as error:
-        what = "a whole number" if kind is int else "a number"
-        raise UsageError(f"`{key}` must be {what}; got {text!r}") from error
+        raise UsageError(f"`{key}` must be {_kind(kind is int)}; got {text!r}") from error
+
+
+def _is_number(value: Any, whole: bool) -> bool:
+    return isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
+
+
+def _kind(whole: bool) -> str:
+    return "a whole number" if whole else "a number"
 
 
 def _read_parts(text: str) -> tuple[tuple[int, float], ...]:

@@ -62,7 +62,14 @@ class Run:
     notes: tuple[str, ...] = field(default=(), repr=False)
 
     def model(self) -> Model:
-        """The trained network, as ``convscope.load_model(run.folder)`` gives it."""
+        """The trained network, as ``convscope.load_model(run.folder)`` gives it.
+
+        Raises
+        ------
+        ModelError
+            If a module given in Python was trained, which the folder cannot build again: its weights are in
+            ``model.safetensors``.
+        """
         from convscope.models import load_model
 
         return load_model(self.folder)
@@ -163,6 +170,8 @@ def train(
     ...     sorted(path.name for path in run.folder.iterdir() if path.suffix == ".safetensors")
     ['checkpoint.safetensors', 'model.safetensors']
     """
+    if seed is not None and not (isinstance(seed, int) and 0 <= seed < 2**32):
+        raise UsageError(f"`seed` must be a whole number from 0 to {2**32 - 1:,}; got {seed!r}")
     helper = is_helper()
     say = on_note if on_note is not None and not helper else _silent
     began = time.process_time()
@@ -215,7 +224,9 @@ def train(
                 folder.begin(config)
         options = _Options(checkpoint_seconds, tensorboard, began, film)
         hooks = Hooks() if helper else Hooks(on_step=on_step, on_progress=on_progress)
-        return _run(folder, config, plan, resume, options, hooks, say, group)
+        fresh = folder.given_up_unless_saved() if group.first and not resume else nullcontext()
+        with fresh:
+            return _run(folder, config, plan, resume, options, hooks, say, group)
 
 
 @dataclass(frozen=True)
