@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,15 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from convscope import film
+from convscope import film, trace
 from convscope.cli import main
 from convscope.datasets import load_dataset
-from convscope.errors import DivergedError, RunError, TrainingError, UsageError
+from convscope.errors import DivergedError, ModelError, RunError, TrainingError, UsageError
 from convscope.models.weights import read_weights
 from convscope.training import Recipe, evaluate, train
 from convscope.training.batches import Batches
 from convscope.training.evaluation import Evaluation, measure
-from convscope.training.pictures import Pictures
+from convscope.training.pictures import Pictures, ready
 from convscope.training.plots import draw_run
 
 pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
@@ -225,3 +226,34 @@ def test_a_film_refuses_what_is_no_number(tmp_path: Path, step: Any, numbers: di
         made.snap(step, **numbers)
     assert not (tmp_path / "film").exists()
     assert made.snap(np.int64(0), loss=torch.tensor(1.0))
+
+
+@pytest.mark.parametrize("averaging", ["none", "ema"])
+def test_the_run_of_a_module_from_python_gives_it_back_as_it_was_measured(
+    tmp_path: Path, averaging: str
+) -> None:
+    torch.manual_seed(0)
+    net, digits = ByView(), load_dataset("digits", size=32)
+    run = train(net, digits, ONCE.replace(averaging=averaging), run=tmp_path / "run")
+    model = run.model()
+    assert model.module is net
+    assert model.card.categories == digits.classes
+    for name, value in load_file(run.folder / "model.safetensors").items():
+        assert value.equal(net.state_dict()[name])
+    right = 0
+    for pixels, label in zip(digits.test.read(range(60)), digits.test.labels[:60], strict=True):
+        answers = trace(model, pixels[..., 0]).predictions(1)
+        right += answers[0].label == digits.classes[int(label)]
+    found = measure(net, ready(digits.test, model.card.preprocessing).subset(range(60)), digits.classes)
+    assert right == int(np.trace(found.confusion))
+
+
+@pytest.mark.parametrize("key", ["classes", "recipe", "data"])
+def test_a_record_with_a_value_of_another_kind_is_damaged(tmp_path: Path, key: str) -> None:
+    run = train("tutorial_tanh", "digits:0,1", ONCE, run=tmp_path / "run")
+    record = run.folder / "run.json"
+    record.write_text(
+        json.dumps({**json.loads(record.read_text(encoding="utf-8")), key: 3}), encoding="utf-8"
+    )
+    with pytest.raises(ModelError, match=f"is damaged: its `{key}` is missing or of another kind"):
+        evaluate(run.folder)

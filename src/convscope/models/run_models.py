@@ -41,6 +41,9 @@ def is_run_folder(spec: str | Path) -> bool:
     return (Path(spec).expanduser() / CONFIG_NAME).is_file()
 
 
+_KINDS = {"model": dict, "classes": list, "preprocessing": dict, "data": dict, "recipe": dict}
+
+
 def read_config(folder: Path) -> dict[str, Any]:
     """What ``run.json`` of a run folder says.
 
@@ -61,6 +64,9 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict) or config.get("schema") != SCHEMA:
         found = config.get("schema") if isinstance(config, dict) else None
         raise ModelError(f"`{path}` should be of schema {SCHEMA}; it says {found!r}")
+    for key, kind in _KINDS.items():
+        if not isinstance(config.get(key), kind):
+            raise ModelError(f"`{path}` is damaged: its `{key}` is missing or of another kind")
     return config
 
 
@@ -85,7 +91,8 @@ def build_network(description: Mapping[str, Any]) -> nn.Module:
         raise ModelError(
             f"this run trained a module given in Python ({description.get('type', '?')}), which cannot "
             "be built again from its name",
-            hint="In Python: convscope.load_model(your_module, weights=RUN/model.safetensors).",
+            hint="In Python: `model()` of the run that `train` gave; or load RUN/model.safetensors into your "
+            "module, with safetensors.torch.load_model.",
         )
     module = load_model(str(spec), weights="none").module
     for head in description["heads"]:

@@ -53,6 +53,8 @@ class Run:
         On the test images, which were never trained on.
     notes
         One sentence each, for people.
+    module
+        The network, where it is a module given in Python, which no folder can build again.
     """
 
     folder: Path
@@ -60,19 +62,24 @@ class Run:
     history: tuple[Mapping[str, Any], ...] = field(repr=False)
     evaluation: Evaluation
     notes: tuple[str, ...] = field(default=(), repr=False)
+    module: nn.Module | None = field(default=None, repr=False)
 
     def model(self) -> Model:
-        """The trained network, as ``convscope.load_model(run.folder)`` gives it.
+        """The trained network, as ``convscope.load_model(run.folder)`` gives it, or the module itself."""
+        from convscope.models import Card, Model, load_model
+        from convscope.models.run_models import preprocessing
 
-        Raises
-        ------
-        ModelError
-            If a module given in Python was trained, which the folder cannot build again: its weights are in
-            ``model.safetensors``.
-        """
-        from convscope.models import load_model
-
-        return load_model(self.folder)
+        if self.module is None:
+            return load_model(self.folder)
+        card = Card(
+            type(self.module).__name__,
+            source="run",
+            weights=f"trained on {self.config['data']['name']}",
+            preprocessing=preprocessing(self.config),
+            categories=tuple(self.config["classes"]),
+            reference=str(self.folder),
+        )
+        return Model(self.module.eval(), card)
 
 
 def train(
@@ -324,7 +331,14 @@ def _finish(
         say(text)
     weights = {k: v.detach().cpu().contiguous().clone() for k, v in engine.final_weights().items()}
     atomic_write(folder.model, pack(weights, metadata={"format": "pt"}))
-    return Run(folder.path, config, tuple(engine.history), found, (*plan.notes, *notes))
+    given = config["model"]["spec"] is None
+    if given and engine.average is not None:
+        # Trained in place: what it ends with is what was measured.
+        engine.module.load_state_dict(engine.final_weights())
+    every = (*plan.notes, *notes)
+    return Run(
+        folder.path, config, tuple(engine.history), found, every, plan.network.module if given else None
+    )
 
 
 def _both(
