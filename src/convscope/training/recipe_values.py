@@ -74,8 +74,8 @@ class Recipe:
     precision
         ``fp32``; ``bf16`` with fp32 masters of the weights; ``auto``: bf16 where the processor has it.
     channels_last, compile, fast_layers
-        The layout of the maps in memory; ``torch.compile``; layers exchanged for faster ones that
-        compute the same.
+        The layout of the maps in memory, where the network does not flatten them by ``view``;
+        ``torch.compile``; layers exchanged for faster ones that compute the same.
     averaging, averaging_decay, averaging_every
         The weights kept are a moving average: ``none``, ``ema`` or ``lookahead``; the average's share a
         step it is renewed; steps between.
