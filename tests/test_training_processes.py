@@ -41,6 +41,7 @@ def start(place: Path, *words: str) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         cwd=place,
+        start_new_session=True,
     )
 
 
@@ -136,3 +137,29 @@ def test_what_cannot_be_started_again_is_refused(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(sys, "argv", [os.fspath(Path(__file__))])
     options: dict[str, Any] = {"processes": 2, "nodes": 1}
     check(**options)
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_the_processes_start_ends_them_and_leaves_nothing(tmp_path: Path) -> None:
+    process = start(tmp_path, "--processes", "2", "--run", str(tmp_path / "run"))
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    deadline = time.monotonic() + 100
+    while not (helpers := [int(pid) for pid in children.read_text().split() if is_helper_process(int(pid))]):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as the terminal does it: to both
+    _, errors = process.communicate(timeout=100)
+    assert process.returncode == 130
+    assert errors.splitlines()[-1] == "interrupted; every file is whole or was not written"
+    assert "Traceback" not in errors
+    assert "frame #" not in errors
+    assert not (tmp_path / "run").exists()
+    for pid in helpers:
+        while Path(f"/proc/{pid}").exists():
+            assert time.monotonic() < deadline + 100
+            time.sleep(0.1)
+
+
+def is_helper_process(pid: int) -> bool:
+    return b"LOCAL_RANK=1" in Path(f"/proc/{pid}/environ").read_bytes()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -195,7 +194,8 @@ def run(
     chosen = _changed(wish, typed, resume)
     if is_helper() and not os.environ.get("CONVSCOPE_DEBUG"):
         # The first process says what goes wrong; the others would say it again.
-        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - until the process ends
+        # Torch's C++ part, too, once the first has left.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
     with shown_progress() as progress:
         done = train(
             transfer or model,

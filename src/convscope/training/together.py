@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from convscope.errors import MissingExtraError, UsageError
+from convscope.training.signals import deferred_signals
 
 T = TypeVar("T")
 
@@ -142,12 +144,27 @@ def together(processes: int, nodes: int, device: torch.device) -> Iterator[Toget
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fabric = Fabric(accelerator=device.type, devices=processes, num_nodes=nodes, strategy=strategy)
-        fabric.launch()
+        with _undisturbed():
+            fabric.launch()
     try:
         yield Together(fabric)
     finally:
         if torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Within, Ctrl-C waits; processes that are started never see it, as the first one tells them to stop."""
+    if not hasattr(signal, "pthread_sigmask"):  # pragma: no cover - not POSIX
+        yield
+        return
+    with deferred_signals():
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def check(processes: int, nodes: int) -> None:
