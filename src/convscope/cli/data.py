@@ -63,10 +63,10 @@ def run(
     if sheet is not None:
         from convscope.files import check_writable
 
-        if sheet.suffix.lower() != ".png":
-            raise UsageError(f"a picture is written as .png; got {sheet.name!r}")
         spare_inputs([sheet], name, str(root or ""))
         check_writable(sheet)
+        if sheet.suffix.lower() != ".png":
+            raise UsageError(f"a picture is written as .png; got {sheet.name!r}")
     from convscope.datasets import contact_sheet, describe, load_dataset
 
     with counting(f"reading {name}") as progress:
