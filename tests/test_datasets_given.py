@@ -150,10 +150,10 @@ def test_a_data_set_whose_own_code_fails_gives_the_reason():
     [
         (10, r"item 3 has the label 10, but the labels of 2 classes are 0 to 1"),
         (-1, r"item 3 has the label -1, but the labels of 2 classes are 0 to 1"),
-        ("cat", "the label of item 3 is a str, expected a whole number"),
-        (0.5, "the label of item 3 is a float, expected a whole number"),
-        (np.array([0, 1]), "the label of item 3 is a ndarray, expected a whole number"),
-        (torch.tensor([0, 1]), "the label of item 3 is a Tensor, expected a whole number"),
+        ("cat", "the label of item 3 is 'cat', expected a whole number"),
+        (0.5, "the label of item 3 is 0.5, expected a whole number"),
+        (np.array([0, 1]), r"the label of item 3 is array\(\[0, 1\]\), expected a whole number"),
+        (torch.tensor([0, 1]), r"the label of item 3 is tensor\(\[0, 1\]\), expected a whole number"),
     ],
 )
 def test_a_label_that_is_none_is_refused(label, message):

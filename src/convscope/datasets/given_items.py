@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import reprlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -146,7 +147,8 @@ def _whole(label: Any, index: int) -> int:
     try:
         return operator.index(label)
     except (TypeError, ValueError, RuntimeError) as error:
+        shown = " ".join(reprlib.repr(label).split())
         raise DatasetError(
-            f"the label of item {index} is a {type(label).__name__}, expected a whole number",
+            f"the label of item {index} is {printable(shown)}, expected a whole number",
             code="bad_label",
         ) from error

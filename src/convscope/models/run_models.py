@@ -152,9 +152,10 @@ def _trained(folder: Path) -> tuple[dict[str, Tensor], tuple[str, ...]]:
     path = folder / CHECKPOINT_NAME
     if not path.is_file():
         raise WeightsError(
-            f"`{folder}` holds no weights yet: its training was broken off before the first checkpoint",
+            f"`{folder}` holds no weights yet: its training has not come to its first checkpoint",
             code="missing",
-            hint=f"Go on with it: convscope train --resume --run {shlex.quote(str(folder))}",
+            hint="Wait for it if it is going on; if it was broken off, go on with it: "
+            f"convscope train --resume --run {shlex.quote(str(folder))}",
         )
     tensors = read_weights(path).tensors
     prefix = _AVERAGE if any(name.startswith(_AVERAGE) for name in tensors) else _WEIGHTS

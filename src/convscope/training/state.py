@@ -20,6 +20,7 @@ from convscope.models.weights import read_weights
 
 FORMAT = "convscope.checkpoint/1"
 _MARK = "$tensor"
+_HINT = "The run cannot go on from it; begin again with another --run."
 
 
 def flatten(value: Any, prefix: str, tensors: dict[str, Tensor]) -> Any:
@@ -104,11 +105,13 @@ def load(path: Path) -> dict[str, Any]:
                 f"`{path}` is not a checkpoint of this release ({metadata.get('format')!r})", code="damaged"
             )
         plain = json.loads(metadata["state"])
-    except (SafetensorError, WeightsError, ValueError, KeyError, OSError) as error:
+    except WeightsError as error:
+        raise RunError(error.message, code="damaged", hint=_HINT) from error
+    except (SafetensorError, ValueError, KeyError, OSError) as error:
         raise RunError(
             f"the checkpoint `{path}` is damaged: {str(error).splitlines()[0]}",
             code="damaged",
-            hint="The run cannot go on from it; begin again with another --run.",
+            hint=_HINT,
         ) from error
     return {key: unflatten(value, tensors) for key, value in plain.items()}
 
