@@ -118,6 +118,18 @@ def test_a_damaged_report_says_so(page: Page, tmp_path: Path) -> None:
     page.complaints()
 
 
+def test_the_probabilities_of_a_network_that_ends_in_softmax_are_its_own(page: Page, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    net = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 3), torch.nn.Softmax(1)).eval()
+    trace = convscope.trace(net, torch.rand(1, 3, 2, 2))
+    page.open(write_report(convscope.make_scene(trace), tmp_path / "soft.html"), "#layer=2")
+    best = trace.output[0].max().item()
+    assert page.text(".answers .value") == f"{best:.2f}"
+    assert "The network's own softmax over 3 classes." in page.text(".answers")
+    assert "the output, after softmax" in page.text("[aria-label='the values'] header")
+    assert page.complaints() == []
+
+
 def test_layers_left_out_and_scenes_without_answers_are_said(page: Page, tmp_path: Path) -> None:
     scene = synthetic_scene(width=0.0625, with_maps=False)
     scene.manifest["predictions"] = []

@@ -123,6 +123,7 @@ BAD_MANIFESTS: dict[str, tuple[Callable[[dict[str, Any]], Any], str]] = {
     "a field with a part missing": (lambda m: m["nodes"][1].update(field={}), "wrong form"),
     "a photo that is not there": (lambda m: m["image"].pop("photo"), "disagree about the photo"),
     "other classes": (lambda m: m.update(softmax_of=3), "logits has the shape"),
+    "unknown scores": (lambda m: m.update(scores_are="odds"), "says that the scores are 'odds'"),
     "a proof without its table": (
         lambda m: m["nodes"][1]["proof"]["columns"].pop(),
         "lacks its proof|lacks what its rule needs",

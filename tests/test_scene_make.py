@@ -89,7 +89,7 @@ def test_the_answer_and_the_model_are_those_of_the_trace(resnet: tuple[Scene, co
     assert trace.logits is not None
     assert (scene.arrays["logits"] == trace.logits[0].numpy()).all()
     assert [p["index"] for p in manifest["predictions"]] == trace.logits[0].topk(5).indices.tolist()
-    assert manifest["softmax_of"] == 1000
+    assert (manifest["softmax_of"], manifest["scores_are"]) == (1000, "logits")
     assert manifest["model"]["random"]
     assert manifest["model"]["notes"] == list(trace.card.notes)
     assert manifest["model"]["parameters"] == sum(p.numel() for p in trace.model.module.parameters())

@@ -221,6 +221,62 @@ def test_predictions_are_the_softmax_of_the_first_picture(wrap: Any) -> None:
     assert len(trace.predictions(2)) == 2
 
 
+class Ending(nn.Module):
+    """A small classifier that ends as it is told."""
+
+    def __init__(self, end: Any) -> None:
+        super().__init__()
+        self.scores = nn.Sequential(nn.Flatten(), nn.Linear(12, 4))
+        self.end = end
+
+    def forward(self, x: Tensor) -> Any:
+        return self.end(self.scores(x))
+
+
+@pytest.mark.parametrize(
+    ("kind", "end"),
+    [
+        ("softmax", nn.Softmax(1)),
+        ("softmax", lambda z: z.softmax(-1).clone().view(-1, 4).double()),
+        ("softmax", lambda z: z.exp() / z.exp().sum(1, keepdim=True)),
+        ("softmax", lambda z: (z.softmax(1) + (2 * z).softmax(1)) / 2),
+        ("softmax", lambda z: {"out": z.softmax(1), "aux": z}),
+        ("sigmoid", nn.Sigmoid()),
+        ("sigmoid", lambda z: (torch.sigmoid(z)[None][0], z)),
+    ],
+)
+def test_a_network_that_gives_probabilities_is_not_taken_through_softmax_again(kind: str, end: Any) -> None:
+    net = Ending(end).eval()
+    inputs = torch.rand(2, 3, 2, 2)
+    trace = convscope.trace(net, inputs)
+    with torch.no_grad():
+        given = net(inputs)
+    given = given["out"] if isinstance(given, dict) else given[0] if isinstance(given, tuple) else given
+    assert trace.scores_are == kind
+    for answer in trace.predictions(4):
+        assert answer.probability == pytest.approx(float(given[0, answer.index]), abs=1e-7)
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda z: z,
+        nn.ReLU(),
+        nn.LogSoftmax(1),
+        lambda z: z.sigmoid() * z,
+        lambda z: z.softmax(1) @ torch.ones(4, 3),
+    ],
+)
+def test_all_other_scores_are_logits(end: Any) -> None:
+    net = Ending(end).eval()
+    inputs = torch.rand(1, 3, 2, 2)
+    trace = convscope.trace(net, inputs)
+    assert trace.scores_are == "logits"
+    expected = net(inputs)[0].detach().softmax(0)
+    for answer in trace.predictions(4):
+        assert answer.probability == pytest.approx(float(expected[answer.index]), abs=1e-6)
+
+
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
 def test_scores_that_are_not_finite_name_no_class(bad: float) -> None:
     logits = LOGITS.clone()

@@ -15,6 +15,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from convscope.tracing.answers import probabilities
+
 if TYPE_CHECKING:
     from convscope.tracing import Op, Trace
 
@@ -86,8 +88,8 @@ def frame_arrays(trace: Trace, layers: Sequence[Mapping[str, Any]]) -> dict[str,
             maps = torch.nn.functional.adaptive_avg_pool2d(maps, size)
         found[f"maps_{number}"], found[f"scales_{number}"] = as_bytes(maps)
     if trace.logits is not None:
-        scores = trace.logits.detach().to("cpu", torch.float64)
-        found["probabilities"] = scores.softmax(1).to(torch.float32).numpy()
+        shares = probabilities(trace.logits, trace.scores_are)
+        found["probabilities"] = shares.to(torch.float32).numpy()
     return found
 
 

@@ -228,7 +228,7 @@ def leave_out(nodes: list[dict[str, Any]], arrays: dict[str, NDArray[Any]], budg
 def _answer(trace: Trace, top: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     logits = trace.logits
     if logits is None or not len(logits):
-        return {"predictions": [], "softmax_of": None, "notes": []}, {}
+        return {"predictions": [], "softmax_of": None, "scores_are": "logits", "notes": []}, {}
     row = logits[0].detach().to("cpu", torch.float32)
     notes: list[str] = []
     try:
@@ -240,9 +240,13 @@ def _answer(trace: Trace, top: int) -> tuple[dict[str, Any], dict[str, NDArray[A
     predictions = [
         {"index": p.index, "label": p.label, "probability": p.probability, "logit": p.logit} for p in found
     ]
-    return {"predictions": predictions, "softmax_of": len(row), "notes": notes}, {
-        "logits": row.contiguous().numpy()
+    answer = {
+        "predictions": predictions,
+        "softmax_of": len(row),
+        "scores_are": trace.scores_are,
+        "notes": notes,
     }
+    return answer, {"logits": row.contiguous().numpy()}
 
 
 def _batch_notes(trace: Trace) -> list[str]:

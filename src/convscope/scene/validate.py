@@ -92,6 +92,9 @@ def _problems(manifest: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -
     yield from _fields(manifest, _TOP, "the manifest")
     yield from _fields(manifest["model"], _MODEL, "model")
     yield from _fields(manifest["image"], _IMAGE, "image")
+    # Scenes of before it was kept were all of softmax.
+    if manifest.get("scores_are", "logits") not in ("logits", "softmax", "sigmoid"):
+        yield f"the manifest says that the scores are {manifest['scores_are']!r}"
     for entry in manifest["predictions"]:
         yield from _fields(entry, _PREDICTION, "a prediction")
     for place, node in enumerate(manifest["nodes"]):

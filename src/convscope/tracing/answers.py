@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from convscope.errors import TraceError, UsageError
 
+#: What a network's scores are: ``"logits"``, which softmax makes probabilities; ``"softmax"``, where the
+#: network has taken it already; ``"sigmoid"``, a probability for each class by itself.
+Scores = Literal["logits", "softmax", "sigmoid"]
+
 
 @dataclass(frozen=True)
 class Prediction:
-    """One class of the answer: its ``index``, ``label``, ``probability`` (softmax, 0 to 1) and ``logit``."""
+    """One class of the answer: its ``index``, ``label`` and ``probability``, 0 to 1.
+
+    ``logit`` is the score as the network gave it; where it has taken softmax or sigmoid itself, that is the
+    probability.
+    """
 
     index: int
     label: str
@@ -45,8 +53,45 @@ def find_logits(output: Any) -> Tensor | None:
     return None
 
 
-def predict(logits: Tensor, categories: Sequence[str], count: int) -> list[Prediction]:
+def kind_of_scores(scores: Tensor, kind: str) -> Scores:
+    """What scores ``[N, classes]`` are, that an op of ``kind`` made.
+
+    Rows of no value below 0 that each add up to 1 are probabilities, whatever made them.
+
+    Examples
+    --------
+    >>> kind_of_scores(torch.tensor([[0.25, 0.75]]), "div")
+    'softmax'
+    """
+    if kind in ("softmax", "sigmoid"):
+        return "softmax" if kind == "softmax" else "sigmoid"
+    slack = max(1e-4, 4 * torch.finfo(scores.dtype).eps)
+    values = scores.detach().double()
+    shares = bool((values >= 0).all()) and bool(((values.sum(1) - 1).abs() <= slack).all())
+    return "softmax" if len(values) and shares else "logits"
+
+
+def probabilities(scores: Tensor, kind: Scores) -> Tensor:
+    """Scores ``[..., classes]`` as ``float64`` probabilities of 0 to 1, on the CPU.
+
+    Examples
+    --------
+    >>> probabilities(torch.tensor([0.25, 0.75]), "softmax").tolist()
+    [0.25, 0.75]
+    """
+    values = scores.detach().to("cpu", torch.float64)
+    return values.softmax(-1) if kind == "logits" else values
+
+
+def predict(
+    logits: Tensor, categories: Sequence[str], count: int, kind: Scores = "logits"
+) -> list[Prediction]:
     """The most probable classes of the first row of ``logits``, most probable first.
+
+    Parameters
+    ----------
+    kind
+        What the scores are, as :func:`kind_of_scores` tells.
 
     Examples
     --------
@@ -71,11 +116,9 @@ def predict(logits: Tensor, categories: Sequence[str], count: int) -> list[Predi
             f"{bad} of the {len(row)} class scores are not finite (NaN, infinity), so no class can be named",
             hint="Check the weights and the input for NaN: `convscope look` marks where they begin.",
         )
-    probabilities = row.softmax(0)
-    order = torch.sort(probabilities, descending=True, stable=True).indices[:count].tolist()
+    shares = probabilities(row, kind)
+    order = torch.sort(shares, descending=True, stable=True).indices[:count].tolist()
     return [
-        Prediction(
-            i, categories[i] if i < len(categories) else f"class {i}", float(probabilities[i]), float(row[i])
-        )
+        Prediction(i, categories[i] if i < len(categories) else f"class {i}", float(shares[i]), float(row[i]))
         for i in order
     ]

@@ -17,7 +17,7 @@ from convscope.errors import ModelError, NoSuchOpError, TraceError, UnknownLayer
 from convscope.models import Card, Geometry, Model, load_model
 from convscope.showing import Shown
 from convscope.tracing.allocation import reuse_freed_memory
-from convscope.tracing.answers import Prediction, find_logits, predict
+from convscope.tracing.answers import Prediction, Scores, find_logits, kind_of_scores, predict
 from convscope.tracing.build import build_calls, build_ops
 from convscope.tracing.changes import find_tensor
 from convscope.tracing.fields import Box, field_box
@@ -31,6 +31,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from convscope.tracing.arithmetic import Arithmetic
+
+#: Kinds of ops that give the numbers they take, in another shape or type at most.
+_SAME_NUMBERS = (
+    *("clone", "contiguous", "detach", "flatten", "getitem", "reshape", "squeeze", "unsqueeze", "view"),
+    *("bfloat16", "double", "float", "half", "to"),
+)
 
 
 class Trace(Shown):
@@ -230,8 +236,23 @@ class Trace(Shown):
         """Scores of the classes, ``[N, classes]``; ``None`` for a model that gives none."""
         return find_logits(self.output)
 
+    @cached_property
+    def scores_are(self) -> Scores:
+        """What ``logits`` are: ``"logits"``; or probabilities, where the network ends in a ``"softmax"``, in
+        which all classes share, or a ``"sigmoid"``, one for each class by itself.
+        """
+        if self.logits is None:
+            return "logits"
+        made = [self.ops[n] for n, output in self.calls[0].outputs if output == 0] if self.calls else []
+        op = next((op for op in made if op.shape == tuple(self.logits.shape)), None)
+        while op is not None and op.kind in _SAME_NUMBERS:
+            op = self.ops[op.inputs[0]] if op.inputs else None
+        return kind_of_scores(self.logits, "" if op is None else op.kind)
+
     def predictions(self, count: int = 5) -> list[Prediction]:
-        """The ``count`` most probable classes of the first picture, by softmax, most probable first.
+        """The ``count`` most probable classes of the first picture, most probable first.
+
+        By softmax of the logits; of a network that ends in softmax or sigmoid, as it says itself.
 
         Raises
         ------
@@ -243,7 +264,7 @@ class Trace(Shown):
                 "this model gives no class scores, so there is nothing to predict",
                 hint="Look at its layers instead: `print(trace)` lists them.",
             )
-        return predict(self.logits, self.card.categories, count)
+        return predict(self.logits, self.card.categories, count, self.scores_are)
 
     def __str__(self) -> str:
         width = min(48, max((len(op.name) for op in self.ops), default=4))

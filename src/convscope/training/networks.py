@@ -108,11 +108,16 @@ def build(
     old = len(found.scores)
     description = _description(spec, model)
     notes: tuple[str, ...] = ()
+    if found.kind != "logits":
+        notes = (
+            f"the network ends in a {found.kind}, and the loss (cross entropy) takes softmax of that again: "
+            "it learns better from the values before it",
+        )
     others = learned is not None and model.card.categories[: len(classes)] != classes
     if not heads and (old != outputs or others or hidden):
         heads = found.classifier(outputs, hidden) if hidden else found.heads(outputs)
         places = " and ".join(f"`{head.path or 'the only layer'}`" for head in heads)
-        notes = (f"{places}: exchanged, with {outputs} class scores instead of {old}",)
+        notes = (*notes, f"{places}: exchanged, with {outputs} class scores instead of {old}")
     module = model.module
     with seeded(seed):
         for head in heads:
@@ -146,11 +151,14 @@ class Scores:
         Of a blank picture, shape ``(classes,)``.
     model
         Whose they are.
+    kind
+        ``"logits"``, or ``"softmax"`` or ``"sigmoid"``, where the network ends in one.
     """
 
     ends: Mapping[str, nn.Linear | nn.Conv2d] = field(repr=False)
     scores: torch.Tensor = field(repr=False)
     model: Model = field(repr=False)
+    kind: str = "logits"
 
     def heads(self, classes: int) -> tuple[Head, ...]:
         """Fresh layers of the same kind with ``classes`` scores.
@@ -253,7 +261,7 @@ def find_scores(model: Model) -> Scores:
         found[path] = model.module.get_submodule(path) if path else model.module
     classes = logits.shape[1]
     ends = {path: layer for path, layer in found.items() if _makes(layer, classes)}
-    return Scores(ends if len(ends) == len(found) else {}, logits[0].detach(), model)
+    return Scores(ends if len(ends) == len(found) else {}, logits[0].detach(), model, recorded.scores_are)
 
 
 def _makes(layer: nn.Module, classes: int) -> TypeGuard[nn.Linear | nn.Conv2d]:

@@ -5,8 +5,9 @@ import { grouped, plainNumber } from "./format.js";
 
 const CHANNELS_LISTED = 6;
 
-/** Probabilities by softmax, in double precision. */
-export function softmax(logits) {
+/** Probabilities in double precision: by softmax, or as the network gave them. @param {string} [scores] what they are */
+export function probabilities(logits, scores = "logits") {
+  if (scores !== "logits") return Float64Array.from(logits);
   const largest = logits.reduce((most, logit) => Math.max(most, logit), -Infinity);
   const parts = Float64Array.from(logits, (logit) => Math.exp(logit - largest));
   const sum = parts.reduce((total, part) => total + part, 0);
@@ -128,10 +129,10 @@ export class EditPanel {
 /** The answers of a look beside those of the network as it is. */
 export async function comparedAnswers(base, look, words = ["before", "after"]) {
   const [before, after] = await Promise.all([base, look].map(async ({ source }) => ({
-    logits: (await source.first()).get("logits")?.data, answers: source.manifest.predictions,
+    logits: (await source.first()).get("logits")?.data, answers: source.manifest.predictions, scores: source.manifest.scores_are,
   })));
   if (!before.logits || !after.logits) return null;
-  const shares = [before, after].map(({ logits }) => softmax(logits));
+  const shares = [before, after].map(({ logits, scores }) => probabilities(logits, scores));
   const labels = new Map([...before.answers, ...after.answers].map(({ index, label }) => [index, label]));
   const order = [...new Set([...after.answers, ...before.answers].map(({ index }) => index))];
   const largest = Math.max(...order.flatMap((index) => shares.map((of) => of[index]))) || 1;

@@ -5,7 +5,7 @@ import { compact, grouped, plainNumber } from "./format.js";
 
 /** The top answers with bars. */
 export function answersPanel(scene) {
-  const { predictions, softmax_of: classes, model } = scene.manifest;
+  const { predictions, softmax_of: classes, scores_are: scores, model } = scene.manifest;
   const section = element("section", { class: "answers", "aria-label": "answers" }, element("h2", {}, "Answers"));
   if (model.random) section.append(element("p", { class: "warning" }, "Random weights: these answers mean nothing."));
   if (!predictions.length) {
@@ -29,8 +29,15 @@ export function answersPanel(scene) {
       ),
     );
   }
-  section.append(list, element("p", { class: "dim" }, `Probability by softmax over ${grouped(classes)} classes.`));
+  section.append(list, element("p", { class: "dim" }, probabilityText(scores, classes)));
   return section;
+}
+
+/** Where the probabilities come from. @param {string|undefined} scores @param {number} classes */
+function probabilityText(scores, classes) {
+  if (scores === "sigmoid") return "Each class by itself: the network ends in a sigmoid.";
+  if (scores === "softmax") return `The network's own softmax over ${grouped(classes)} classes.`;
+  return `Probability by softmax over ${grouped(classes)} classes.`;
 }
 
 /** What was done to the photo, the model or the scene that a person must know. */

@@ -46,7 +46,7 @@
  *   input: number[], mean: number[], std: number[], reference: string, notes: string[]}} ModelFacts
  * @typedef {{name: string, width: number, height: number, photo?: string, input?: string, scale: number[], offset: number[], notes: string[]}} ImageFacts
  * @typedef {{schema: string, made_with: Object<string, string>, model: ModelFacts, image: ImageFacts, predictions: Prediction[],
- *   softmax_of: number|null, nodes: SceneNode[], groups: SceneGroup[], layers: Object<string, string>, notes: string[]}} SceneManifest
+ *   softmax_of: number|null, scores_are?: "logits"|"softmax"|"sigmoid", nodes: SceneNode[], groups: SceneGroup[], layers: Object<string, string>, notes: string[]}} SceneManifest
  */
 
 /**

@@ -33,6 +33,12 @@ export class VectorGlass {
     new ResizeObserver(() => this.isPlot && this.draw()).observe(this.plate);
   }
 
+  /** What the last layer's values are. */
+  get outputText() {
+    const { scores_are: scores = "logits" } = this.context.scene.manifest;
+    return scores === "logits" ? " · the output, before softmax" : ` · the output, after ${scores}`;
+  }
+
   show(node, arrays, logits) {
     this.layer = node;
     this.maps = arrays.get("maps")?.data;
@@ -63,7 +69,7 @@ export class VectorGlass {
     const count = node.channels;
     const { rows, columns } = this.shape(count);
     Object.assign(this, { rows, columns });
-    fill(this.title, counted(count, "value"), element("span", { class: "dim" }, this.isPlot ? " · the output, before softmax" : ` · drawn ${columns} × ${rows}, line by line`));
+    fill(this.title, counted(count, "value"), element("span", { class: "dim" }, this.isPlot ? this.outputText : ` · drawn ${columns} × ${rows}, line by line`));
     this.plate.hidden = !this.stats && !this.exact;
     this.plate.classList.toggle("plot", this.isPlot);
     this.plate.style.aspectRatio = this.isPlot ? "auto" : `${columns} / ${rows}`;
