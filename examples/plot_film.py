@@ -21,9 +21,7 @@ from torch.nn import functional
 import convscope
 from convscope.exhibits.animation import save_animation
 from convscope.exhibits.film_frames import FilmFrames
-from convscope.exhibits.film_page import write_film
 from convscope.exhibits.sheets import save_png
-from convscope.filming import open_film
 from convscope.training import Recipe
 
 
@@ -42,7 +40,7 @@ def main() -> None:
     # 1. A training of the digits keeps its film beside the weights.
     recipe = Recipe(epochs=arguments.epochs, batch=64, learning_rate=0.1)
     run = convscope.train("tutorial_tanh", "digits", recipe, run=folder / "run", threads=1)
-    film = open_film(run.folder)
+    film = convscope.open_film(run.folder)
     print(f"{100 * run.evaluation.accuracy:.1f} % right; kept steps: {', '.join(map(str, film.steps))}")
 
     # 2. How far is each filter from the one it ends as? Most of the way is gone early.
@@ -57,7 +55,7 @@ def main() -> None:
     save_animation(folder / "film.gif", frames)
     for index in (0, len(frames) // 2, len(frames) - 1):
         save_png(folder / f"step-{film.steps[index]}.png", frames.frame(index))
-    write_film(film, folder / "film.html")
+    convscope.write_film(film, folder / "film.html")
 
     # 4. The same from a loop of one's own: the network is left as it was found after every look.
     digits = convscope.load_dataset("digits", size=32).train
@@ -80,7 +78,7 @@ def main() -> None:
             optimizer.step()
             right = (scores.argmax(1) == labels[chosen]).float().mean()
             own.snap(step, loss=loss.item(), accuracy=right.item())
-    save_animation(folder / "own.gif", FilmFrames(open_film(folder / "own")))
+    save_animation(folder / "own.gif", FilmFrames(convscope.open_film(folder / "own")))
     print(f"films in {folder}/")
 
 

@@ -70,7 +70,7 @@ def test_a_disk_that_fills_up_leaves_nothing(
 
     with pytest.raises(OutputError, match=r"^disk full at"):
         atomic_write(tmp_path / "scene.zip", writer)
-    with pytest.raises(OutputError, match="1 MB needed"):
+    with pytest.raises(OutputError, match="1 kB needed"):
         atomic_write(tmp_path / "scene.zip", b"few")
     assert os.listdir(tmp_path) == []
 

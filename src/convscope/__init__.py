@@ -15,10 +15,11 @@ from convscope.showing import drawn_by
 if TYPE_CHECKING:
     from convscope.data import Picture, load_image
     from convscope.datasets import Dataset, load_dataset
+    from convscope.exhibits.film_page import write_film
     from convscope.exhibits.layers import draw_filters, draw_maps, draw_scores, save_picture
     from convscope.exhibits.report import write_report
     from convscope.explain import Edit, channels_in_box, grad_cam, rerun
-    from convscope.filming import Film, film
+    from convscope.filming import Film, film, open_film
     from convscope.models import Model, load_model
     from convscope.notebook import show
     from convscope.scene import Scene, make_scene
@@ -47,11 +48,13 @@ _HOME = {
     "load_image": "data",
     "load_model": "models",
     "make_scene": "scene",
+    "open_film": "filming",
     "rerun": "explain",
     "save_picture": "exhibits.layers",
     "show": "notebook",
     "trace": "tracing",
     "train": "training",
+    "write_film": "exhibits.film_page",
     "write_report": "exhibits.report",
 }
 
@@ -79,11 +82,13 @@ __all__ = [
     "load_image",
     "load_model",
     "make_scene",
+    "open_film",
     "rerun",
     "save_picture",
     "show",
     "trace",
     "train",
+    "write_film",
     "write_report",
 ]
 

@@ -230,10 +230,21 @@ def _explained(target: Path, content: object) -> Iterator[None]:
         raise _explain(error, target, content) from error
 
 
+def _size(count: int) -> str:
+    """So many bytes, rounded up.
+
+    Examples
+    --------
+    >>> _size(1_200), _size(2_000_001)
+    ('2 kB', '3 MB')
+    """
+    return f"{-(-count // 1_000_000)} MB" if count >= 1_000_000 else f"{-(-count // 1000)} kB"
+
+
 def _explain(error: OSError, target: Path, content: object) -> OutputError:
     place = str(target)
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        size = f", {max(1, -(-len(content) // 1_000_000))} MB needed" if isinstance(content, bytes) else ""
+        size = f", {_size(len(content))} needed" if isinstance(content, bytes) else ""
         return OutputError(f"disk full at {place}{size}", hint="Free some space, or name another place.")
     if error.errno == errno.ENAMETOOLONG:
         name = target.name if len(target.name) <= 40 else f"{target.name[:37]}..."

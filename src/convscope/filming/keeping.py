@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from convscope.errors import UsageError, nearest
 from convscope.tracing.answers import probabilities
 
 if TYPE_CHECKING:
@@ -30,19 +31,39 @@ _FIRST_SIDE, _SIDE = 56, 28
 _MAP_BYTES = 2 << 20
 
 
-def choose_layers(trace: Trace, images: int) -> list[dict[str, Any]]:
-    """The convolutions kept, as the manifest describes them.
+def choose_layers(trace: Trace, images: int, wanted: Sequence[str] = ()) -> tuple[list[dict[str, Any]], int]:
+    """The convolutions kept, as the manifest describes them, and how many there are.
+
+    Parameters
+    ----------
+    wanted
+        Names of those to keep; some, evenly chosen, if not given.
+
+    Raises
+    ------
+    UsageError
+        If one that is wanted is not there.
 
     Examples
     --------
     >>> import convscope
     >>> from torch import nn
     >>> trace = convscope.trace(nn.Sequential(nn.Conv2d(3, 40, 5)), torch.zeros(2, 3, 64, 64))
-    >>> layer = choose_layers(trace, 2)[0]
-    >>> layer["name"], layer["kernels"], layer["maps"]
-    ('0', [40, 3, 5, 5], [32, 56, 56])
+    >>> (layer,), count = choose_layers(trace, 2)
+    >>> layer["name"], layer["kernels"], layer["maps"], count
+    ('0', [40, 3, 5, 5], [32, 56, 56], 1)
     """
-    found = [op for op in trace.ops if op.kind in ("conv2d", "conv_transpose2d") and len(op.shape) == 4]
+    every = [op for op in trace.ops if op.kind in ("conv2d", "conv_transpose2d") and len(op.shape) == 4]
+    found = every
+    if wanted:
+        by_name = {op.name: op for op in every}
+        missing = next((name for name in wanted if name not in by_name), None)
+        if missing is not None:
+            near = nearest(str(missing), list(by_name)) or list(by_name)
+            raise UsageError(
+                f"the network has no convolution `{missing}`", hint=f"It has {', '.join(near[:8])}."
+            )
+        found = [op for op in every if op.name in wanted]
     if len(found) > _LAYERS:
         found = [found[i] for i in np.unique(np.linspace(0, len(found) - 1, _LAYERS).astype(int))]
     layers = [_described(op, trace, first=number == 0) for number, op in enumerate(found)]
@@ -51,27 +72,33 @@ def choose_layers(trace: Trace, images: int) -> list[dict[str, Any]]:
             break
         for layer in layers[1:]:
             layer["maps"][0] = max(1, layer["maps"][0] // 2)
-    return layers
+    return layers, len(every)
 
 
 def _described(op: Op, trace: Trace, *, first: bool) -> dict[str, Any]:
     channels, rows, columns = op.shape[1:]
     shrink = max(1.0, rows / (_FIRST_SIDE if first else _SIDE), columns / (_FIRST_SIDE if first else _SIDE))
-    operand = next((o for o in op.operands if o.role == "weight"), None)
-    weight = operand.parameter if operand is not None and op.kind == "conv2d" else None
-    kernels = list(operand.shape) if operand is not None and weight is not None else None
-    if kernels is not None:
-        kernels = [min(_FILTERS, kernels[0]), min(_KERNELS, kernels[1]), *kernels[2:]]
-    source = trace.ops[op.inputs[0]] if op.inputs else None
+    operand = next((o for o in op.operands if o.role == "weight"), None) if op.kind == "conv2d" else None
+    weight = operand.parameter if operand is not None else None
+    # Weights that are computed, of their direction and length say.
+    source = trace.ops[operand.op].name if operand is not None and operand.op is not None else None
+    shape = list(operand.shape) if operand is not None and (weight or source) else None
+    reads = trace.ops[op.inputs[0]] if op.inputs else None
     return {
         "name": op.name,
         "weight": weight,
-        "weight_shape": list(operand.shape) if weight is not None and operand is not None else None,
-        "kernels": kernels,
+        **({"weight_op": source} if source is not None else {}),
+        "weight_shape": shape,
+        "kernels": shape and [min(_FILTERS, shape[0]), min(_KERNELS, shape[1]), *shape[2:]],
         "map_shape": [channels, rows, columns],
         "maps": [min(channels, _CHANNELS), max(1, round(rows / shrink)), max(1, round(columns / shrink))],
-        "reads_image": source is not None and source.kind == "input",
+        "reads_image": reads is not None and reads.kind == "input",
     }
+
+
+def kept_names(layers: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The ops whose values a frame is made of."""
+    return [name for layer in layers for name in (layer["name"], layer.get("weight_op")) if name]
 
 
 def frame_arrays(trace: Trace, layers: Sequence[Mapping[str, Any]]) -> dict[str, NDArray[Any]]:
@@ -80,7 +107,9 @@ def frame_arrays(trace: Trace, layers: Sequence[Mapping[str, Any]]) -> dict[str,
     for number, layer in enumerate(layers):
         if layer["kernels"] is not None:
             filters, inputs = layer["kernels"][:2]
-            kernels = trace.parameter(layer["weight"])[:filters, :inputs]
+            computed = layer.get("weight_op")
+            weight = trace.op(computed).value if computed else trace.parameter(layer["weight"])
+            kernels = weight.detach()[:filters, :inputs]
             found[f"kernels_{number}"] = kernels.to("cpu", torch.float32).numpy().copy()
         channels, *size = layer["maps"]
         maps = trace.op(layer["name"]).value[:, :channels].detach().to("cpu", torch.float32)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
+import warnings
 from collections.abc import Sequence
 from numbers import Integral
 from pathlib import Path
@@ -16,20 +18,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from convscope._version import __version__
-from convscope.data import Picture, load_image
-from convscope.errors import FilmError, UsageError
+from convscope.data.names import printable
+from convscope.errors import ConvscopeError, FilmError, ForwardError, UnknownLayerError, UsageError
 from convscope.files import check_writable, remove_abandoned
 from convscope.filming import store
-from convscope.filming.keeping import MOST_IMAGES, choose_layers, frame_arrays
+from convscope.filming.given import Images, prepared
+from convscope.filming.keeping import choose_layers, frame_arrays, kept_names
 from convscope.filming.schedule import next_due
 from convscope.models import Model, load_model
-from convscope.tracing import Trace, trace
+from convscope.tracing import trace
 
 if TYPE_CHECKING:
     from typing import Self
-
-#: Longest side of the images as they are shown.
-_SHOWN_SIDE = 256
 
 
 class Film:
@@ -46,25 +46,28 @@ class Film:
     def __init__(
         self,
         model: Model,
-        inputs: Tensor,
+        images: Images,
         folder: Path,
         manifest: dict[str, Any],
-        pictures: NDArray[np.uint8],
-        every: int | None,
         *,
         resume: bool = False,
+        strict: bool = False,
     ) -> None:
         self.folder = folder
         self.last = -1
         self._model = model
-        self._inputs = inputs
+        self._images = images
         self._manifest = manifest
-        self._pictures = pictures
-        self._every = every
-        self._resume = resume
-        self._begun = False
+        self._every: int | None = manifest["every"]
+        self._strict = strict
+        #: The steps there are of the film that is gone on with; and whether this one has written anything.
+        self._before = store.frame_steps(folder) if resume else []
+        self._begun = resume and (folder / store.MANIFEST).is_file()
+        self._first: int | None = None
+        self._told = -1
+        self._warned: set[str] = set()
+        self._ended = False
         self._seen: tuple[int, int, dict[str, float]] | None = None
-        self._parameters = list(model.module.parameters())
 
     def __enter__(self) -> Self:
         return self
@@ -88,21 +91,26 @@ class Film:
         ...     film(nn.Conv2d(1, 1, 3), torch.zeros(1, 1, 8, 8), place).wants(0)
         True
         """
-        if self._resume and not self._begun:
-            self._go_on(step)
-        return step >= next_due(self.last, self._every)
+        last = self.last
+        if self._first is None and self._before:
+            last = max((old for old in self._before if old < step), default=-1)
+        return not self._ended and step >= next_due(last, self._every)
 
     def snap(self, step: int, *, force: bool = False, **numbers: float | Tensor | None) -> bool:
         """Keep this step if it is one to be kept. Call it after the optimizer's step, as often as you like.
 
+        A film must not end the training it is of: where a frame cannot be written or the network has
+        changed, and where steps go back, that is told in a warning.
+
         Parameters
         ----------
         step
-            Steps done, 0 before the first; never less than in the call before.
+            Steps done since the training began, 0 before the first; it does not begin again each epoch.
         force
             Keep it in any case.
         numbers
-            What is known of the step, such as ``loss=...`` or ``accuracy=...`` (0 to 1), for the curves.
+            What is known of the step: ``loss``, ``accuracy`` and ``test_accuracy`` (0 to 1) are drawn as
+            curves, others are kept with the frame.
 
         Returns
         -------
@@ -113,70 +121,114 @@ class Film:
         UsageError
             If ``step`` is below 0 or no whole number, or one of ``numbers`` is no single number.
         FilmError
-            ``different`` where a film is gone on with by another network.
-        OutputError
-            If the frame cannot be written; the frames before it stay.
+            ``exists`` where a film is gone on with from a step that would replace all of it.
         """
-        if not isinstance(step, Integral) or step < 0:
+        if isinstance(step, bool) or not isinstance(step, Integral) or not 0 <= step < store.MOST_STEPS:
             raise UsageError(f"`step` must be a whole number, at least 0; got {step!r}")
         step = int(step)
         told = {key: _number(value) for key, value in numbers.items() if value is not None}
         told = {key: value for key, value in told.items() if math.isfinite(value)}
-        wanted = self.wants(step)
-        if step <= self.last:
+        if self._ended or not self._goes_on(step):
             return False
-        if not wanted and not force:
+        if not self.wants(step) and not force:
             self._seen = (step, self._mark(), told)
             return False
-        seen = trace(self._model, self._inputs, keep=[layer["name"] for layer in self._layers])
-        store.write_arrays(store.frame_path(self.folder, step), frame_arrays(seen, self._layers), told)
+        try:
+            self._keep(step, told)
+        except ConvscopeError as error:
+            if self._strict:
+                raise
+            self._trouble(error)
+            return False
         self.last = step
         self._seen = None
         return True
 
-    @property
-    def _layers(self) -> Sequence[dict[str, Any]]:
-        if not self._begun:
-            self._begin()
+    def _goes_on(self, step: int) -> bool:
+        """Whether a step is later than the one kept last; a step that goes back is told of once."""
+        if self._before and self._first is None and step <= self._before[0]:
+            raise FilmError(
+                f"the film in `{self.folder}` has steps {self._before[0]:,} to {self._before[-1]:,}; going "
+                f"on with step {step:,} would replace them all",
+                code="exists",
+                hint="Tell the steps since that training began; or remove the film, or name another folder.",
+            )
+        if self._first is None:
+            self._first = step
+            self.last = max((old for old in self._before if old < step), default=-1)
+        back = step < self._told
+        if back and "back" not in self._warned:
+            self._warned.add("back")
+            warnings.warn(
+                f"the film was told step {step:,} after step {self._told:,}: `step` counts from the "
+                "beginning of the training, not of an epoch, and steps that go back are not kept",
+                stacklevel=3,
+            )
+        self._told = max(self._told, step)
+        return step > self.last
+
+    def _keep(self, step: int, told: dict[str, float]) -> None:
+        """Write the frame, and before the first what is the same for all."""
         layers: Sequence[dict[str, Any]] = self._manifest["layers"]
-        return layers
+        try:
+            seen = trace(self._model, self._images.inputs, keep=kept_names(layers))
+            arrays = frame_arrays(seen, layers)
+        except UnknownLayerError as error:
+            raise self._changed(f"`{error.message}`") from error
+        for layer in layers:
+            if list(seen.op(layer["name"]).shape[1:]) != layer["map_shape"]:
+                raise self._changed(f"the maps of `{layer['name']}` are of another shape")
+        for name, (_, shape) in store.frame_types(self._manifest).items():
+            if name not in arrays or arrays[name].shape != shape:
+                raise self._changed(f"its {name.partition('_')[0]} are of another shape")
+        self._begin()
+        store.write_arrays(store.frame_path(self.folder, step), arrays, told)
+        # What is replaced goes only after what replaces it has come.
+        for old in self._before:
+            if self._first is not None and old >= self._first and old != step:
+                store.frame_path(self.folder, old).unlink(missing_ok=True)
+        self._before = []
+
+    def _changed(self, how: str) -> FilmError:
+        return FilmError(
+            f"the network has changed since its film began ({how})",
+            code="different",
+            hint="Begin another film, in another folder.",
+        )
 
     def _begin(self) -> None:
-        """Choose what is kept, and write what is the same for all frames."""
-        whole = trace(self._model, self._inputs, keep=[])
-        self._manifest = _completed(self._manifest, whole, len(self._inputs))
+        """Write what is the same for all frames, if it is not there."""
+        there = (self.folder / store.MANIFEST).is_file()
+        if there and self._begun:
+            return
+        if there:
+            raise _exists(self.folder.parent)
         self.folder.mkdir(parents=True, exist_ok=True)
         remove_abandoned(self.folder)
-        store.write_arrays(self.folder / store.IMAGES, {"pictures": self._pictures}, None)
+        store.write_arrays(self.folder / store.IMAGES, {"pictures": self._images.shown}, None)
         store.write_manifest(self.folder, self._manifest)
         self._begun = True
 
-    def _go_on(self, step: int) -> None:
-        """Go on with the film there is, less what came after the step it is gone on with from."""
-        if not (self.folder / store.MANIFEST).is_file():
-            self._resume = False
-            return
-        kept = store.read_manifest(self.folder)
-        manifest = _completed(self._manifest, trace(self._model, self._inputs, keep=[]), len(self._inputs))
-        for key, what in (("layers", "network"), ("images", "images"), ("outputs", "network")):
-            if kept[key] != manifest[key]:
-                raise FilmError(
-                    f"the film in `{self.folder}` is of {'another' if what == 'network' else 'other'} {what}",
-                    code="different",
-                    hint="Name another folder.",
-                )
-        self._manifest = kept
-        self._begun = True
-        remove_abandoned(self.folder)
-        for old in store.frame_steps(self.folder):
-            if old >= step:
-                store.frame_path(self.folder, old).unlink()
-            else:
-                self.last = old
+    def _trouble(self, error: ConvscopeError) -> None:
+        """Tell once what is wrong; a frame that cannot be written is tried again, all else ends the film."""
+        self._ended = isinstance(error, FilmError | ForwardError)
+        kind = type(error).__name__
+        if kind not in self._warned:
+            self._warned.add(kind)
+            what = "the film ends" if self._ended else "a frame of the film is left out"
+            warnings.warn(f"{what}: {error}", stacklevel=3)
 
     def _mark(self) -> int:
-        """Changes with every step of an optimizer."""
-        return sum(p._version for p in self._parameters)
+        """Changes with every step of an optimizer, of those too that torch does not count (fused ones)."""
+        versions, some = [], []
+        for parameter in self._model.module.parameters():
+            value = parameter.detach()
+            versions.append(0 if value.is_inference() else parameter._version)
+            if value.numel():
+                ends = (value[(0,) * value.ndim], value[tuple(n // 2 for n in value.shape)])
+                some += [end.double() for end in (*ends, value[(-1,) * value.ndim])]
+        values = torch.stack(some).cpu().numpy().tobytes() if some else b""
+        return hash((tuple(versions), values))
 
 
 def film(
@@ -185,12 +237,15 @@ def film(
     run: str | os.PathLike[str],
     *,
     every: int | None = None,
-    labels: Sequence[int] = (),
+    labels: Sequence[int | None] = (),
     classes: Sequence[str] = (),
     names: Sequence[str] = (),
     pictures: NDArray[np.uint8] | None = None,
     title: str = "",
+    layers: Sequence[str] = (),
+    answers: bool = True,
     resume: bool = False,
+    strict: bool = False,
 ) -> Film:
     """A film of a training: filters, feature maps of a few images, and answers at chosen steps.
 
@@ -202,15 +257,16 @@ def film(
     model
         The network being trained.
     images
-        At most 8 are kept: a batch ``(N, C, H, W)`` prepared for the network, or pictures (paths, arrays,
-        ``sample:cat``) that are prepared as belongs to the model.
+        At most 8 are kept: a batch ``(N, C, H, W)`` prepared for the network, a list of such tensors or of
+        pairs with labels (a part of a data set), or pictures (paths, arrays, ``sample:cat``) that are
+        prepared as belongs to the model.
     run
         The folder; the film goes into ``film`` in it.
     every
         From step ``every`` on its multiples are kept (steps of an epoch, say), and before it two steps a
         doubling: 0, 1, 2, 3, 4, 6, 8, 11, ... Not given, four steps a doubling are kept to the end.
     labels, classes
-        True classes of the images by number, and the names of the network's classes.
+        True classes of the images by number, ``None`` where not known; names of the network's classes.
     names
         Of the images.
     pictures
@@ -218,13 +274,20 @@ def film(
         their smallest value is black, their largest white.
     title
         Stands above the film; the network's name if not given.
+    layers
+        Names of the convolutions kept; of more than 24 some, evenly chosen, if not given.
+    answers
+        Whether the network's outputs are scores of classes, to be shown as such.
     resume
         Go on with the film in the folder: frames from the next step told on are replaced.
+    strict
+        Raise what ``snap`` would warn of: a frame that cannot be written, a network that has changed.
 
     Raises
     ------
     FilmError
-        ``exists`` if there is a film and it is not to be gone on with; ``empty`` without images.
+        ``exists`` if there is a film and it is not to be gone on with; ``different`` if that one is of
+        another network or other images; ``empty`` without images, or without a convolution to film.
     UsageError
         If arguments do not fit each other.
     ConvscopeError
@@ -245,47 +308,66 @@ def film(
     ...     open_film(place).steps
     (1, 2, 3, 4, 5)
     """
-    if every is not None and every < 1:
-        raise UsageError(f"`every` must be at least 1; got {every}")
+    if every is not None and (isinstance(every, bool) or not isinstance(every, Integral) or every < 1):
+        raise UsageError(f"`every` must be a whole number, at least 1; got {every!r}")
+    if not isinstance(run, str | os.PathLike):
+        raise UsageError(f"`run` must be a folder; got {run!r:.60}")
+    if isinstance(classes, str | bytes | dict):
+        raise UsageError(f"`classes` must be a list of names; got {classes!r:.60}")
     loaded = load_model(model) if not isinstance(model, Model) else model
-    inputs, shown, found_names = _prepared(loaded, images)
-    count = len(inputs)
-    if pictures is not None:
-        found = (pictures.dtype, pictures.ndim, pictures.shape[-1])
-        if found != (np.uint8, 4, 3) or len(pictures) < count:
-            raise UsageError(
-                f"`pictures` must be uint8 of shape ({count}, rows, columns, 3); got {pictures.dtype} of "
-                f"shape {pictures.shape}"
-            )
-        shown = _thinned(pictures[:count])
-    for what, given in (("labels", labels), ("names", names)):
-        if len(given) and len(given) < count:
-            raise UsageError(f"`{what}` must be one for each of the {count} images; got {len(given)}")
+    taken = prepared(loaded, images, labels=labels, names=names, pictures=pictures)
     folder = Path(run) / store.FOLDER
     check_writable(folder, folder=True)
     if not resume and (store.frame_steps(folder) or (folder / store.MANIFEST).exists()):
-        raise FilmError(
-            f"`{run}` holds a film already",
-            code="exists",
-            hint="Go on with it: resume=True. Or name another folder, or remove that one.",
-        )
-    called = list(names) or found_names
+        raise _exists(Path(run))
     manifest = {
         "schema": store.SCHEMA,
         "made_with": {"convscope": __version__, "torch": torch.__version__},
-        "title": title or loaded.card.name,
+        "title": printable(title) or loaded.card.name,
         "model": {
             "name": loaded.card.name,
             "parameters": sum(p.numel() for p in loaded.module.parameters()),
         },
-        "classes": [str(name) for name in classes or loaded.card.categories],
-        "images": [
-            {"name": str(called[n]), "label": int(labels[n]) if len(labels) else None} for n in range(count)
+        "classes": [
+            printable(str(name)) for name in (loaded.card.categories if len(classes) == 0 else classes)
         ],
-        "picture": list(shown.shape[1:3]),
-        "every": every,
+        "images": [
+            {"name": name, "label": label} for name, label in zip(taken.names, taken.labels, strict=True)
+        ],
+        "inputs": _digest(taken.inputs),
+        "picture": list(taken.shown.shape[1:3]),
+        "every": None if every is None else int(every),
     }
-    return Film(loaded, inputs, folder, manifest, shown, every, resume=resume)
+    manifest = _completed(manifest, loaded, taken.inputs, layers, answers)
+    if resume and (folder / store.MANIFEST).is_file():
+        _check_same(store.read_manifest(folder), manifest, folder)
+    return Film(loaded, taken, folder, manifest, resume=resume, strict=strict)
+
+
+def _exists(run: Path) -> FilmError:
+    return FilmError(
+        f"`{run}` holds a film already",
+        code="exists",
+        hint="Go on with it: resume=True. Or name another folder, or remove that one.",
+    )
+
+
+def _check_same(kept: dict[str, Any], manifest: dict[str, Any], folder: Path) -> None:
+    """Refuse to go on with a film of something else."""
+    for key, what in (
+        *(("layers", "another network"), ("images", "other images"), ("outputs", "another network")),
+        *(("inputs", "other images"), ("picture", "other images")),
+    ):
+        # Films of before inputs were kept have none.
+        if key in kept and kept[key] != manifest[key]:
+            raise FilmError(
+                f"the film in `{folder}` is of {what}", code="different", hint="Name another folder."
+            )
+
+
+def _digest(inputs: Tensor) -> str:
+    values = inputs.detach().to("cpu", torch.float32).contiguous().numpy()
+    return hashlib.sha256(values.tobytes()).hexdigest()[:16]
 
 
 def _number(value: float | Tensor) -> float:
@@ -295,64 +377,30 @@ def _number(value: float | Tensor) -> float:
         raise UsageError(f"what is told of a step must be single numbers; got {value!r:.60}") from error
 
 
-def _prepared(model: Model, images: Tensor | Sequence[Any]) -> tuple[Tensor, NDArray[np.uint8], list[str]]:
-    """The batch, how each image is shown ``(N, rows, columns, 3)``, and their names."""
-    if isinstance(images, Tensor):
-        batch = images[None] if images.ndim == 3 else images
-        if batch.ndim != 4 or not len(batch):
-            raise FilmError(
-                f"`images` must be a batch of shape (N, C, H, W), N at least 1; got {tuple(images.shape)}",
-                code="empty",
-            )
-        # A copy: the person's own batch may be written into as the training goes on.
-        batch = batch[:MOST_IMAGES].detach().clone()
-        return batch, _thinned(_as_pictures(batch)), [f"image {n + 1}" for n in range(len(batch))]
-    if isinstance(images, str | bytes | os.PathLike):
-        images = [images]
-    if not len(images):
-        raise FilmError("a film needs at least one image", code="empty")
-    steps = model.card.preprocessing
-    opened = [one if isinstance(one, Picture) else load_image(one) for one in images[:MOST_IMAGES]]
-    tensors = [steps.apply(picture.pixels).tensor for picture in opened]
-    if len({tensor.shape for tensor in tensors}) > 1:
-        raise UsageError(
-            "the images of a film must become inputs of one size, and this model takes any",
-            hint="Give a prepared batch (N, C, H, W).",
-        )
-    shown = np.stack([steps.cut(picture.pixels) for picture in opened])
-    shown = np.repeat(shown, 3, axis=3) if shown.shape[3] == 1 else shown
-    return torch.cat(tensors), _thinned(shown), [picture.name for picture in opened]
-
-
-def _as_pictures(batch: Tensor) -> NDArray[np.uint8]:
-    """Each image from its smallest value, black, to its largest, white."""
-    values = batch.detach().to("cpu", torch.float32).nan_to_num()
-    if values.shape[1] != 3:
-        values = values.mean(1, keepdim=True).expand(-1, 3, -1, -1)
-    low, high = values.amin((1, 2, 3), keepdim=True), values.amax((1, 2, 3), keepdim=True)
-    scaled = (values - low) / (high - low).clamp_min(1e-12) * 255
-    found: NDArray[np.uint8] = scaled.round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
-    return found
-
-
-def _thinned(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Pictures of at most 256 pixels a side: every second, third, ... one of larger ones."""
-    step = -(-max(pictures.shape[1:3]) // _SHOWN_SIDE)
-    return np.ascontiguousarray(pictures[:, ::step, ::step])
-
-
-def _completed(manifest: dict[str, Any], whole: Trace, images: int) -> dict[str, Any]:
-    """The manifest with what the first pass tells."""
-    layers = choose_layers(whole, images)
-    if not layers:
+def _completed(
+    manifest: dict[str, Any], model: Model, inputs: Tensor, layers: Sequence[str], answers: bool
+) -> dict[str, Any]:
+    """The manifest with what a first pass tells."""
+    try:
+        whole = trace(model, inputs, keep=[])
+    except ForwardError as error:
+        raise FilmError(
+            f"the images do not go through the network: {error.message}",
+            code="empty",
+            hint="Give a batch (N, C, H, W) of the size it is trained on: torch.stack([...]).",
+        ) from error
+    images = len(inputs)
+    chosen, convolutions = choose_layers(whole, images, layers)
+    if not chosen:
         raise FilmError(
             f"{manifest['model']['name']} has no convolution over pictures, so there is nothing to film",
             code="empty",
         )
-    logits = whole.logits
-    usable = logits is not None and logits.ndim == 2 and len(logits) == images
-    return {
-        **manifest,
-        "layers": layers,
-        "outputs": int(logits.shape[1]) if usable and logits is not None else 0,
-    }
+    logits = whole.logits if answers else None
+    outputs = int(logits.shape[1]) if logits is not None and len(logits) == images else 0
+    for number, image in enumerate(manifest["images"]):
+        if outputs and image["label"] is not None and image["label"] >= outputs:
+            raise UsageError(
+                f"image {number} has the label {image['label']}, the network classes 0 to {outputs - 1}"
+            )
+    return {**manifest, "convolutions": convolutions, "layers": chosen, "outputs": outputs}

@@ -26,6 +26,8 @@ FOLDER = "film"
 MANIFEST = "film.json"
 IMAGES = "images.npz"
 _NUMBERS = "numbers.json"
+#: Steps are below this.
+MOST_STEPS = 10**15
 _FRAME = re.compile(r"step-(\d{9,15})\.npz")
 _MOST_BYTES = 256 << 20
 
@@ -43,6 +45,15 @@ def frame_steps(folder: Path) -> list[int]:
         return []
     found = (_FRAME.fullmatch(entry.name) for entry in folder.iterdir())
     return sorted(int(match[1]) for match in found if match)
+
+
+def discard(run: Path) -> None:
+    """Remove the film of a run; nothing else in its folder."""
+    folder = run / FOLDER
+    for step in frame_steps(folder):
+        frame_path(folder, step).unlink(missing_ok=True)
+    for name in (MANIFEST, IMAGES):
+        (folder / name).unlink(missing_ok=True)
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]], numbers: Mapping[str, float] | None) -> None:
@@ -91,9 +102,8 @@ def read_arrays(
             }
             numbers = json.loads(archive.read(_NUMBERS)) if _NUMBERS in sizes else {}
     except (OSError, KeyError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
-        raise FilmError(
-            f"`{path}` cannot be read: {error}", code="damaged", hint="Remove that file to see the others."
-        ) from error
+        hint = "Remove that file to see the others." if _FRAME.fullmatch(path.name) else "The film needs it."
+        raise FilmError(f"`{path}` cannot be read: {error}", code="damaged", hint=hint) from error
     kept = {key: float(value) for key, value in numbers.items() if isinstance(value, int | float)}
     return arrays, kept
 
@@ -140,11 +150,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
         manifest = json.loads(path.read_text(encoding="utf-8", errors="surrogateescape"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         raise FilmError(
             f"`{folder.parent}` holds no film of a training",
             code="missing",
-            hint="`convscope train` makes one; in a loop of your own: "
+            hint="`convscope train` makes one of a network with convolutions; in a loop of your own: "
             "with convscope.film(model, images, FOLDER) as film: ... film.snap(step)",
         ) from None
     except (OSError, ValueError, RecursionError) as error:
@@ -152,4 +162,52 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("schema") != SCHEMA:
         found = manifest.get("schema") if isinstance(manifest, dict) else None
         raise FilmError(f"`{path}` should be of schema {SCHEMA}; it says {found!r}", code="damaged")
+    problem = _wrong(manifest)
+    if problem:
+        raise FilmError(f"`{path}` is damaged: {problem}", code="damaged", hint="The film cannot be shown.")
     return manifest
+
+
+_KINDS: dict[str, Any] = {
+    "title": str,
+    "classes": list,
+    "images": list,
+    "picture": list,
+    "layers": list,
+    "outputs": int,
+}
+_LAYER: dict[str, Any] = {
+    "name": str,
+    "kernels": (list, type(None)),
+    "map_shape": list,
+    "maps": list,
+    "reads_image": bool,
+}
+
+
+def _wrong(manifest: Mapping[str, Any]) -> str:
+    """The first thing wrong with a manifest, in words; ``""`` where all is well."""
+    for key, kind in _KINDS.items():
+        if not isinstance(manifest.get(key), kind):
+            return f"its `{key}` is missing or of another kind"
+    if not manifest["layers"] or not manifest["images"]:
+        return "it names no layers or no images"
+    for layer in manifest["layers"]:
+        lacks = [key for key, kind in _LAYER.items() if not isinstance(layer.get(key, ...), kind)]
+        if (
+            lacks
+            or len(layer["map_shape"]) != 3
+            or len(layer["maps"]) != 3
+            or len(layer["kernels"] or [0] * 4) != 4
+        ):
+            return f"a layer of it is not as it should be{f' ({lacks[0]})' if lacks else ''}"
+    sizes = [size for layer in manifest["layers"] for size in (*layer["maps"], *(layer["kernels"] or []))]
+    if not all(type(size) is int and size > 0 for size in (*sizes, *manifest["picture"])):
+        return "a size in it is no whole number above 0"
+    if len(manifest["picture"]) != 2 or manifest["outputs"] < 0:
+        return "a size in it is not as it should be"
+    if not all(isinstance(image.get("name"), str) and "label" in image for image in manifest["images"]):
+        return "an image of it is not as it should be"
+    if not all(isinstance(name, str) for name in manifest["classes"]):
+        return "its `classes` are no names"
+    return ""

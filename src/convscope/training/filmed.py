@@ -14,6 +14,7 @@ from torch import nn
 from convscope.errors import ConvscopeError
 from convscope.filming import film
 from convscope.filming.schedule import epochs_apart
+from convscope.filming.store import discard
 
 if TYPE_CHECKING:
     from convscope.training.engine import Engine
@@ -29,6 +30,9 @@ def filmed(
 
     A film that cannot be made, or not be gone on with, is told of once and left; the training goes on.
     """
+    if resume and not engine.step:
+        # Broken off before its first checkpoint: it begins again, and so does its film.
+        discard(run)
     labels = np.asarray(plan.test.labels)
     # A picture that cannot be read is left out.
     images, read = next(plan.test.gather([torch.as_tensor(one_of_each(labels, _IMAGES))]))
@@ -47,6 +51,7 @@ def filmed(
             pictures=np.repeat(pixels, 3, axis=3) if pixels.shape[3] == 1 else pixels,
             title=plan.title,
             resume=resume,
+            strict=True,
         )
     except ConvscopeError as error:
         say(f"no film: {error.message}")
