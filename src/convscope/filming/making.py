@@ -226,8 +226,8 @@ class Film:
             versions.append(0 if value.is_inference() else parameter._version)
             if value.numel():
                 ends = (value[(0,) * value.ndim], value[tuple(n // 2 for n in value.shape)])
-                some += [end.double() for end in (*ends, value[(-1,) * value.ndim])]
-        values = torch.stack(some).cpu().numpy().tobytes() if some else b""
+                some += [end.to("cpu", torch.float64) for end in (*ends, value[(-1,) * value.ndim])]
+        values = torch.stack(some).numpy().tobytes() if some else b""
         return hash((tuple(versions), values))
 
 
@@ -341,6 +341,7 @@ def film(
     manifest = _completed(manifest, loaded, taken.inputs, layers, answers)
     if resume and (folder / store.MANIFEST).is_file():
         _check_same(store.read_manifest(folder), manifest, folder)
+        remove_abandoned(folder)
     return Film(loaded, taken, folder, manifest, resume=resume, strict=strict)
 
 
