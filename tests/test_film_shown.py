@@ -18,10 +18,12 @@ from torch import nn
 import convscope
 from cli_running import Command
 from convscope.errors import UsageError
+from convscope.exhibits.drawing import SERIES, Sheet
+from convscope.exhibits.film_curves import curves, pieces, told
 from convscope.exhibits.film_data import pack_film
-from convscope.exhibits.film_frames import MARGIN, PANEL, FilmFrames
+from convscope.exhibits.film_frames import CURVE, MARGIN, PANEL, FilmFrames
 from convscope.exhibits.film_page import film_bytes
-from convscope.exhibits.film_view import curves, kernel_view, told
+from convscope.exhibits.film_view import kernel_view
 from convscope.exhibits.report_text import from_text
 from convscope.filming import open_film
 from convscope.raster.colormaps import table
@@ -33,7 +35,9 @@ def make_film(folder: Path, images: torch.Tensor = COLOUR, steps: int = 12) -> l
     """A network whose weights are set anew at each step, and the networks by step."""
     net = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.Conv2d(5, 4, 3), nn.Flatten(), nn.Linear(256, 3))
     kept = []
-    with convscope.film(net, images, folder, every=4, labels=[2, 0], classes=["ant", "bee", "cow"]) as film:
+    with convscope.film(
+        net, images, folder, every=4, labels=[2, *[0] * (len(images) - 1)], classes=["ant", "bee", "cow"]
+    ) as film:
         for step in range(steps + 1):
             torch.manual_seed(step)
             with torch.no_grad():
@@ -205,6 +209,11 @@ def test_the_command_tells_what_the_film_holds(made: Any, command: Command) -> N
         (["FILM", "--animate", "a.gif", "--layer", "convv"], 2, "the film has no layer `convv`"),
         (["FILM", "--animate", "a.gif", "--image", "9"], 2, "the film has images 0 to 1"),
         (["FILM", "-o", "film.txt"], 2, "must end in .html"),
+        (["FILM", "-o", "-"], 2, "must end in .html"),
+        (["FILM", "-o", "film"], 2, "must end in .html"),
+        (["FILM", "--layer", "convv"], 2, "the film has no layer `convv`"),
+        (["FILM", "--image", "9"], 2, "the film has images 0 to 1"),
+        (["FILM", "--per-second", "9"], 2, "`--per-second` is of an animation"),
         (["FILM", "--animate", "a.gif", "--per-second", "0"], 2, "`per_second` must lie between"),
     ],
 )
@@ -253,3 +262,212 @@ def test_numbers_that_are_not_finite_are_drawn_apart(tmp_path: Path) -> None:
     assert (FilmFrames(strip).frame(1) == broken).all(axis=2).sum() > 1000
     assert b"NaN" not in json.dumps(pack_film(strip)[0]["frames"]).encode()
     film_bytes(strip)
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Many filters in two layers, pictures larger than the maps kept, and a title too long for its place."""
+    folder = tmp_path_factory.mktemp("wide")
+    net = nn.Sequential(nn.Conv2d(3, 64, 3), nn.ReLU(), nn.Conv2d(64, 96, 3), nn.Conv2d(96, 4, 1))
+    with convscope.film(net, torch.rand(1, 3, 68, 68), folder, title="a title of the training " * 9) as film:
+        film.snap(0)
+        with torch.no_grad():
+            net[0].weight[1, :, 1, 1] = float("inf")
+        film.snap(1)
+    return folder
+
+
+def shown_words(monkeypatch: pytest.MonkeyPatch, frames: FilmFrames, index: int = 0) -> list[str]:
+    """What is written on a frame, with its left end, right end and line."""
+    said: list[tuple[str, int, int, int]] = []
+    write = Sheet.text
+
+    def text(self: Sheet, top: int, left: int, words: str, size: int, *rest: Any, **more: Any) -> int:
+        wide = write(self, top, left, words, size, *rest, **more)
+        start = left - wide if more.get("align") == "right" else left
+        said.append((words, top, start, start + wide))
+        return wide
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Sheet, "text", text)
+        frames._static()
+        frames.frame(index)
+    for words, top, start, end in said:
+        assert start >= 0, words
+        assert end <= frames.width, words
+        for other, line, left, right in said:
+            apart = end <= left or right <= start or abs(top - line) >= 14
+            assert (words, top) == (other, line) or apart, (words, other)
+    return [words for words, *_ in said]
+
+
+def test_the_headings_count_what_is_shown_of_how_many_and_say_what_was_averaged(
+    wide: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strip = open_film(wide)
+    first, second, last = pack_film(strip)[0]["layers"]
+    assert first["words"] == "36 of 64 filters of 3 × 3, in colour"
+    assert second["words"] == "36 of 96 filters of 3 × 3, over input channel 0"
+    assert last["words"] == "4 filters of 1 × 1, over input channel 0"
+    words = shown_words(monkeypatch, FilmFrames(strip, layer="2"))
+    assert {"layer 2", "36 of 96 filters of 3 x 3, over input channel 0"} <= {*words}
+    assert {"their maps, 32 of 96 of 64 x 64", "averaged to 28 x 28"} <= {*words}
+    words = shown_words(monkeypatch, FilmFrames(strip, layer="3"))
+    assert "their maps, 4 of 64 x 64" in words
+    assert next(text for text in words if text.startswith("a title")).endswith("…")
+
+
+def test_colours_that_are_not_finite_are_drawn_apart_and_the_legend_says_so(
+    wide: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strip = open_film(wide)
+    frames = FilmFrames(strip)
+    broken = table("diverging")[0]
+    top, left = frames.top, MARGIN + 216 + 36 + PANEL // 6
+
+    def cells(index: int) -> Any:
+        tile = frames.frame(index)[top : top + 50, left : left + 50]
+        return (tile == broken).all(axis=2).sum() / 2500
+
+    assert cells(0) == 0
+    assert cells(1) == pytest.approx(1 / 9, abs=0.02)
+    assert not any("yellow is not finite" in text for text in shown_words(monkeypatch, frames, 0))
+    said = next(text for text in shown_words(monkeypatch, frames, 1) if "yellow is not finite" in text)
+    assert "grey is zero in filters" in said
+
+
+CURVES = "epoch,step,train_loss,train_accuracy,test_accuracy"
+
+
+def test_a_curve_breaks_at_what_is_not_finite_and_stays_in_the_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    make_film(tmp_path)
+    rows = [CURVES, "1,1,nan,0.5,0.5", "2,inf,1,1,1", "3,2,-inf,1.5,", "5,8,-4,0.5,", "6,12,-2,0.5,inf"]
+    (tmp_path / "metrics.csv").write_text("\n".join(rows) + "\n")
+    strip = open_film(tmp_path)
+    lines = curves(strip, list(strip))
+    # Steps 0, 1, 2, 3, 4, 8, 12: a loss of 3.0 at 0, none at 1 and 2, 2.7 at 3, 2.6 at 4.
+    assert [[value for _, value in piece] for piece in pieces(lines["training loss"])] == [
+        [3.0],
+        [2.7, 2.6, -4.0, -2.0],
+    ]
+    assert [len(piece) for piece in pieces(lines["test accuracy"])] == [1]
+    manifest = pack_film(strip)[0]
+    assert manifest["curve_ranges"] == {
+        "training loss": (-4.0, 3.0),
+        "training accuracy": (0.0, 1.5),
+        "test accuracy": (0.0, 1.0),
+    }
+    frames = FilmFrames(strip)
+    drawn = frames.base.pixels.astype(int)
+    for number in range(3):
+        rows_of = np.nonzero((abs(drawn - SERIES[number]).sum(axis=2) < 40)[frames.top + PANEL :])[0]
+        assert rows_of.size, "even a single value is seen"
+        assert rows_of.min() + frames.top + PANEL >= frames.curve_top - 2
+        assert rows_of.max() + frames.top + PANEL <= frames.curve_top + CURVE + 2
+    assert "not finite" in shown_words(monkeypatch, frames, 1)
+    done = command("film", tmp_path, "--animate", tmp_path / "film.gif")
+    assert done.code == 0, done.err
+
+
+@pytest.mark.parametrize("label", [-1, 3, 10**9, True, "2", 1.0])
+def test_a_label_that_is_no_output_is_none(tmp_path: Path, label: Any) -> None:
+    make_film(tmp_path, steps=1)
+    path = tmp_path / "film" / "film.json"
+    manifest = json.loads(path.read_text())
+    manifest["images"][0]["label"] = label
+    path.write_text(json.dumps(manifest))
+    strip = open_film(tmp_path)
+    frames = FilmFrames(strip)
+    assert frames.label is None
+    assert frames._called(manifest["images"][0]) == "image 1"
+    frames.frame(0)
+    assert [image["label"] for image in pack_film(strip)[0]["images"]] == [None, 0]
+
+
+def test_a_label_that_is_no_output_stands_among_no_bars(tmp_path: Path) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten(), nn.Linear(200, 12))
+    with convscope.film(net, COLOUR, tmp_path, labels=[0, 1]) as film:
+        film.snap(0)
+    path = tmp_path / "film" / "film.json"
+    path.write_text(
+        path.read_text().replace('"label": 0', '"label": -1').replace('"label": 1', '"label": 12')
+    )
+    for bars in pack_film(open_film(tmp_path))[0]["bars"]:
+        assert len(bars) == 10
+        assert set(bars) <= set(range(12))
+
+
+def long_film(folder: Path, steps: int) -> None:
+    """A small film of many steps."""
+    net = nn.Conv2d(3, 2, 3)
+    with convscope.film(net, COLOUR[:1], folder) as film:
+        for step in range(steps):
+            film.snap(step, force=True, loss=step / steps)
+
+
+def test_a_long_film_is_animated_in_some_of_its_steps_and_none_is_held(
+    tmp_path: Path, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long_film(tmp_path, 500)
+    strip = open_film(tmp_path)
+    alive: set[int] = set()
+    most = 0
+
+    class Watched:
+        def __init__(self, frame: Any) -> None:
+            self.frame = frame
+            alive.add(id(self))
+
+        def __del__(self) -> None:
+            alive.discard(id(self))
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.frame, name)
+
+    read = type(strip).__getitem__
+
+    def watched(self: Any, index: int) -> Any:
+        nonlocal most
+        made = Watched(read(self, index))
+        most = max(most, len(alive))
+        return made
+
+    monkeypatch.setattr(type(strip), "__getitem__", watched)
+    told: list[tuple[int, int]] = []
+    frames = FilmFrames(strip, progress=lambda done, total: told.append((done, total)))
+    assert told == [(n, 500) for n in range(1, 501)]
+    steps = [moment.step for moment in frames.moments]
+    assert (len(frames), steps[0], steps[-1]) == (240, 0, 499)
+    gaps = np.diff(steps)
+    assert {*gaps.tolist()} == {2, 3}
+    told = []
+    pack_film(strip, progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (1000, 1000)
+    done = command("film", tmp_path, "--animate", tmp_path / "film.gif", "--per-second", "50")
+    assert done.out == f"animation of 240 of 500 steps: {tmp_path / 'film.gif'}\n"
+    assert 0 < most <= 3, "frames are read one at a time"
+    with Image.open(tmp_path / "film.gif") as animation:
+        assert animation.n_frames == 240
+
+
+def test_the_page_begins_with_the_layer_and_image_asked_for(made: Any, tmp_path: Path) -> None:
+    strip = open_film(made[0])
+    assert pack_film(strip)[0]["first"] == {"layer": "0", "image": "0"}
+    assert pack_film(strip, layer="2", image=1)[0]["first"] == {"layer": "2", "image": "1"}
+
+
+def test_an_image_asked_for_is_among_the_few_there_is_room_for(tmp_path: Path) -> None:
+    make_film(tmp_path, torch.rand(6, 3, 12, 12), steps=1)
+    manifest, _ = pack_film(open_film(tmp_path), 10, image=4)
+    assert [image["name"] for image in manifest["images"]] == ["image 1", "image 5"]
+    assert manifest["first"]["image"] == "1"
+    assert "2 of 6 images" in manifest["left_out"]
+
+
+def test_how_many_convolutions_are_kept_is_said(tmp_path: Path) -> None:
+    make_film(tmp_path, steps=1)
+    path = tmp_path / "film" / "film.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"convolutions": 53}))
+    assert pack_film(open_film(tmp_path))[0]["left_out"] == "2 of 53 convolutions are kept"

@@ -7,11 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from convscope.cli.options import JsonOption, optional, print_json, say, step
+from convscope.cli.counting import counting
+from convscope.cli.options import JsonOption, optional, print_json, say
 from convscope.errors import UsageError
 
 if TYPE_CHECKING:
     from convscope.filming import Strip
+
+#: Frames of an animation in a second.
+_PACE = 4.0
 
 
 def run(
@@ -39,15 +43,17 @@ def run(
         optional(
             "--layer -l",
             "NAME",
-            "Whose filters and maps the animation shows; the first convolution's if not given.",
+            "Whose filters and maps are shown (first, on the page); the first convolution's if not given.",
         ),
     ] = None,
     image: Annotated[
-        int, typer.Option("--image", min=0, metavar="N", help="Which image of the film the animation shows.")
+        int,
+        typer.Option("--image", min=0, metavar="N", help="Which image of the film is shown first."),
     ] = 0,
     per_second: Annotated[
-        float, typer.Option("--per-second", metavar="N", help="Frames of the animation in a second.")
-    ] = 4.0,
+        float | None,
+        optional("--per-second", "N", "Frames of the animation in a second; 4 if not given."),
+    ] = None,
     json: JsonOption = False,
 ) -> None:
     """See filters form: the kept steps of a training, with maps, answers and curves, under a slider.
@@ -63,48 +69,63 @@ def run(
     strip = open_film(run_)
     if output is None and animate is None and not json:
         output = Path(f"{strip.folder.resolve().parent.name or 'run'}-film.html")
-    check_outputs(output, animate)
+    check_outputs(output, animate, per_second)
+    check_choices(strip, layer, image)
     if json:
         print_json(_described(strip))
     tell = _quiet if json else say
     if output is not None:
         from convscope.exhibits.film_page import write_film
 
-        with step(f"packing {len(strip)} frames"):
-            write_film(strip, output)
+        with counting("packing the film's frames") as progress:
+            write_film(strip, output, layer=layer, image=image, progress=progress)
         size = output.stat().st_size / 1e6 if output.is_file() else 0
         tell(f"film of {len(strip)} steps: {output} ({size:.1f} MB, one file, needs no network)")
         if output.is_file():
             tell(f"open it in a browser: {output.resolve().as_uri()}")
     if animate is not None:
-        write_animation(strip, animate, layer=layer, image=image, per_second=per_second)
-        tell(f"animation of {len(strip)} steps: {animate}")
+        pace = _PACE if per_second is None else per_second
+        tell(write_animation(strip, animate, layer=layer, image=image, per_second=pace))
 
 
-def check_outputs(output: Path | None, animate: Path | None) -> None:
+def check_outputs(output: Path | None, animate: Path | None, per_second: float | None = None) -> None:
     """Everything that can be known to fail before anything is drawn."""
     from convscope.exhibits.animation import check_animation
     from convscope.files import check_writable
 
-    if output is not None and output.suffix.lower() not in (".html", ".htm") and output.suffix:
+    if output is not None and output.suffix.lower() not in (".html", ".htm"):
         raise UsageError(f"the page's file must end in .html; got {str(output)!r}")
     if animate is not None:
-        check_animation(animate)
+        check_animation(animate, _PACE if per_second is None else per_second)
+    elif per_second is not None:
+        hint = "Add, say, --animate film.gif"
+        raise UsageError("`--per-second` is of an animation, and none is asked for", hint=hint)
     for path in (output, animate):
         if path is not None:
             check_writable(path)
 
 
+def check_choices(strip: Strip, layer: str | None, image: int) -> None:
+    """What is to be shown is there."""
+    from convscope.exhibits.film_view import image_number, layer_number
+
+    layer_number(strip, layer)
+    image_number(strip, image)
+
+
 def write_animation(
-    strip: Strip, path: Path, *, layer: str | None = None, image: int = 0, per_second: float = 4.0
-) -> None:
-    """The film as a GIF, WebP or MP4."""
+    strip: Strip, path: Path, *, layer: str | None = None, image: int = 0, per_second: float = _PACE
+) -> str:
+    """The film as a GIF, WebP or MP4; what was written, in a sentence."""
     from convscope.exhibits.animation import save_animation
     from convscope.exhibits.film_frames import FilmFrames
 
-    frames = FilmFrames(strip, layer=layer, image=image)
-    with step(f"drawing {len(frames)} frames"):
-        save_animation(path, frames, per_second=per_second)
+    with counting("reading the film's frames") as progress:
+        frames = FilmFrames(strip, layer=layer, image=image, progress=progress)
+    with counting("drawing frames") as progress:
+        save_animation(path, frames, per_second=per_second, progress=progress)
+    of = f" of {len(strip):,}" if len(frames) < len(strip) else ""
+    return f"animation of {len(frames)}{of} steps: {path}"
 
 
 def _described(strip: Strip) -> dict[str, Any]:

@@ -239,11 +239,10 @@ def _show_film(done: Run, animate: Path | None, json: bool) -> None:
         if animate is None:
             return
         raise
-    if animate is not None:
-        write_animation(strip, animate)
+    told = "" if animate is None else write_animation(strip, animate)
     if not json:
-        if animate is not None:
-            say(f"animation of {len(strip)} steps: {animate}")
+        if told:
+            say(told)
         say(f"see its filters form: convscope film {shlex.quote(str(done.folder))}")
 
 

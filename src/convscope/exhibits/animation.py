@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from importlib.util import find_spec
+from itertools import chain, repeat
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image
@@ -37,13 +38,22 @@ _CLEAR = 255
 _BAYER = np.array([[0, 8, 2, 10], [12, 4, 14, 6], [3, 11, 1, 9], [15, 7, 13, 5]]) / 15 - 0.5
 
 
-def check_animation(path: str | os.PathLike[str]) -> str:
+@runtime_checkable
+class Frames(Protocol):
+    """Frames by number, ``uint8 (rows, columns, 3)``: a list, or what draws each when it is asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> NDArray[np.uint8]: ...
+
+
+def check_animation(path: str | os.PathLike[str], per_second: float = 4.0) -> str:
     """The kind of animation a file name asks for: ``".gif"``, ``".webp"`` or ``".mp4"``.
 
     Raises
     ------
     UsageError
-        If it is none of these.
+        If it is none of these, or ``per_second`` is not from 0.1 to 50.
     OutputError
         If it is a film and no encoder is installed.
 
@@ -58,6 +68,8 @@ def check_animation(path: str | os.PathLike[str]) -> str:
             f"an animation must end in {', '.join(ENDINGS)}; got {str(path)!r}",
             hint="For example: --animate steps.gif",
         )
+    if not 0.1 <= per_second <= 50:
+        raise UsageError(f"`per_second` must lie between 0.1 and 50; got {per_second}")
     if ending == ".mp4" and find_spec("av") is None:
         raise OutputError(
             "MP4 films need the package `av`, which is not installed",
@@ -67,7 +79,11 @@ def check_animation(path: str | os.PathLike[str]) -> str:
 
 
 def save_animation(
-    path: str | os.PathLike[str], frames: Iterable[NDArray[np.uint8]], *, per_second: float = 4.0
+    path: str | os.PathLike[str],
+    frames: Iterable[NDArray[np.uint8]],
+    *,
+    per_second: float = 4.0,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Path:
     """Write frames as an animation; its kind follows from the name's ending.
 
@@ -76,9 +92,12 @@ def save_animation(
     path
         A file ending in ``.gif``, ``.webp`` or ``.mp4``.
     frames
-        ``uint8 (rows, columns, 3)``, all of one size, at least one.
+        ``uint8 (rows, columns, 3)``, all of one size, at least one. Those that can be had by number, and say
+        how many they are, are had when they are needed, some twice, and not held all at once.
     per_second
         Frames shown in a second, 0.1 to 50. The last one stays a little longer.
+    progress
+        Called with how many frames are drawn, and of how many.
 
     Returns
     -------
@@ -99,13 +118,12 @@ def save_animation(
     ...     made.stat().st_size > 0
     True
     """
-    ending = check_animation(path)
-    if not 0.1 <= per_second <= 50:
-        raise UsageError(f"`per_second` must lie between 0.1 and 50; got {per_second}")
-    shown = list(frames)
-    if not shown:
+    ending = check_animation(path, per_second)
+    shown = frames if isinstance(frames, Frames) else list(frames)
+    if not len(shown):
         raise UsageError("an animation needs at least one frame")
-    content = {".gif": _gif, ".webp": _webp, ".mp4": _mp4}[ending](shown, per_second)
+    counted = _counted(shown, progress or (lambda done, total: None))
+    content = {".gif": _gif, ".webp": _webp, ".mp4": _mp4}[ending](shown, counted, per_second)
     return atomic_write(path, content)
 
 
@@ -115,28 +133,22 @@ def _times(count: int, per_second: float) -> list[int]:
     return [*[each] * (count - 1), each * _HOLD]
 
 
-def _gif(frames: Sequence[NDArray[np.uint8]], per_second: float) -> bytes:
-    palette = common_palette(frames)
-    table = _nearest(palette[:_CLEAR])
-    rough = _rough(palette, table)
-    images = []
-    before: NDArray[np.uint8] | None = None
-    for frame in frames:
-        indices = _indices(frame, table, rough)
-        # What has not changed is left clear: long runs of one entry pack best.
-        shown = indices if before is None else np.where(indices == before, np.uint8(_CLEAR), indices)
-        before = indices
-        image = Image.fromarray(shown, "P")
-        image.putpalette(palette.tobytes())
-        image.info["transparency"] = _CLEAR
-        images.append(image)
+def _counted(frames: Frames, progress: Callable[[int, int], None]) -> Iterator[NDArray[np.uint8]]:
+    """The frames in order; tells of each when the next is asked for."""
+    for number in range(len(frames)):
+        yield frames[number]
+        progress(number + 1, len(frames))
+
+
+def _gif(frames: Frames, counted: Iterator[NDArray[np.uint8]], per_second: float) -> bytes:
+    images = _indexed(counted, common_palette(frames))
     buffer = io.BytesIO()
-    images[0].save(
+    next(images).save(
         buffer,
         "GIF",
         save_all=True,
-        append_images=images[1:],
-        duration=_times(len(images), per_second),
+        append_images=images,
+        duration=_times(len(frames), per_second),
         loop=0,
         optimize=False,
         disposal=1,
@@ -145,7 +157,23 @@ def _gif(frames: Sequence[NDArray[np.uint8]], per_second: float) -> bytes:
     return buffer.getvalue()
 
 
-def common_palette(frames: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+def _indexed(frames: Iterable[NDArray[np.uint8]], palette: NDArray[np.uint8]) -> Iterator[Image.Image]:
+    """Frames in the colours of a palette, what has not changed left clear."""
+    table = _nearest(palette[:_CLEAR])
+    rough = _rough(palette, table)
+    before: NDArray[np.uint8] | None = None
+    for frame in frames:
+        indices = _indices(frame, table, rough)
+        # Long runs of one entry pack best.
+        shown = indices if before is None else np.where(indices == before, np.uint8(_CLEAR), indices)
+        before = indices
+        image = Image.fromarray(shown, "P")
+        image.putpalette(palette.tobytes())
+        image.info["transparency"] = _CLEAR
+        yield image
+
+
+def common_palette(frames: Frames) -> NDArray[np.uint8]:
     """255 colours for all frames, from up to six of them, and one more entry: ``uint8 (256, 3)``."""
     some = [frames[int(n)] for n in np.linspace(0, len(frames) - 1, min(6, len(frames)))]
     seen = np.concatenate([_weighed(frame) for frame in some])
@@ -226,16 +254,34 @@ def _codes(colors: NDArray[np.uint8]) -> NDArray[Any]:
     return found
 
 
-def _webp(frames: Sequence[NDArray[np.uint8]], per_second: float) -> bytes:
-    images = [Image.fromarray(frame) for frame in frames]
+class _Reel(Image.Image):
+    """Frames as one image of several, each drawn when Pillow comes to it; of a list it would hold all."""
+
+    def __init__(self, frames: Iterator[NDArray[np.uint8]], count: int) -> None:
+        super().__init__()
+        self.n_frames = count
+        self._frames = frames
+        self._at = -1
+        self.seek(0)
+
+    def seek(self, frame: int) -> None:
+        """Go on to a frame; none before the one shown can be had again."""
+        while self._at < frame:
+            self.__dict__ |= Image.fromarray(next(self._frames)).__dict__
+            self._at += 1
+
+    def tell(self) -> int:
+        """The frame shown."""
+        return self._at
+
+
+def _webp(frames: Frames, counted: Iterator[NDArray[np.uint8]], per_second: float) -> bytes:
     buffer = io.BytesIO()
-    times = _times(len(images), per_second)
-    images[0].save(
+    _Reel(counted, len(frames)).save(
         buffer,
         "WEBP",
         save_all=True,
-        append_images=images[1:],
-        duration=times,
+        duration=_times(len(frames), per_second),
         loop=0,
         lossless=True,
         quality=20,
@@ -246,7 +292,7 @@ def _webp(frames: Sequence[NDArray[np.uint8]], per_second: float) -> bytes:
     return buffer.getvalue()
 
 
-def _mp4(frames: Sequence[NDArray[np.uint8]], per_second: float) -> bytes:
+def _mp4(frames: Frames, counted: Iterator[NDArray[np.uint8]], per_second: float) -> bytes:
     from fractions import Fraction
 
     import av
@@ -262,7 +308,7 @@ def _mp4(frames: Sequence[NDArray[np.uint8]], per_second: float) -> bytes:
             stream.options = {"crf": "18", "preset": "veryfast", "tune": "animation"}
         else:
             stream.bit_rate = 4_000_000
-        for frame in [*frames, *[frames[-1]] * (_HOLD - 1)]:
+        for frame in chain(counted, repeat(frames[len(frames) - 1], _HOLD - 1)):
             image = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame[:rows, :columns]), format="rgb24")
             container.mux(stream.encode(image))
         container.mux(stream.encode())

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from convscope import raster
-from convscope.errors import UsageError
 from convscope.exhibits.drawing import (
     ACCENT,
     INK,
@@ -24,30 +23,33 @@ from convscope.exhibits.drawing import (
     Sheet,
     text_width,
 )
+from convscope.exhibits.film_curves import curve_range, curves, pieces, said, told
+from convscope.exhibits.film_survey import survey
 from convscope.exhibits.film_view import (
-    KernelView,
+    TILES,
     as_bytes,
-    curves,
-    kernel_limits,
+    image_number,
     kernel_view,
     layer_number,
-    map_limits,
-    told,
+    size_words,
+    some_of,
+    true_class,
 )
+from convscope.exhibits.player import chosen_steps
 
 if TYPE_CHECKING:
-    from convscope.filming import Frame, Strip
+    from convscope.filming import Strip
 
 MARGIN, GAP = 28, 36
 ASIDE, PANEL, CURVE = 216, 324, 104
 CAPTION, TEXT, TITLE = 14, 15, 22
 _COLOURS = "red is above zero, blue below; each tile by its largest in the whole film"
-#: Most tiles of a panel, and classes whose bars are drawn.
-TILES, BARS = 36, 10
+#: Frames drawn of a longer film, the first and the last among them.
+MOST_FRAMES = 240
 
 
 class FilmFrames:
-    """Draws the frames of a film.
+    """Draws the frames of a film, each read when it is drawn.
 
     Parameters
     ----------
@@ -57,34 +59,52 @@ class FilmFrames:
         Name of the layer whose filters and maps are drawn; the first if not given.
     image
         Which of its images, from 0.
+    most
+        Steps drawn of a longer film: evenly chosen, the first and the last among them.
+    progress
+        Called with how many steps are read for the ranges of the colours, and of how many.
 
     Raises
     ------
     UsageError
         If the film has no such layer or image.
+    FilmError
+        If a frame cannot be read.
     """
 
-    def __init__(self, strip: Strip, *, layer: str | None = None, image: int = 0) -> None:
+    def __init__(
+        self,
+        strip: Strip,
+        *,
+        layer: str | None = None,
+        image: int = 0,
+        most: int = MOST_FRAMES,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
         self.strip = strip
         self.layer = layer_number(strip, layer)
-        described = strip.manifest["images"]
-        if not 0 <= image < len(described):
-            raise UsageError(f"the film has images 0 to {len(described) - 1}; got {image}")
-        self.image = image
-        self.frames = list(strip)
+        self.image = image_number(strip, image)
         self.view = kernel_view(strip, self.layer)
-        self.kernel_limits = kernel_limits(self.frames, self.layer, self.view) if self.view else None
-        self.map_limits = map_limits(self.frames, self.layer)[image]
-        self.curves = curves(strip, self.frames)
-        self.bars = chosen_classes(self.frames, image, described[image]["label"])
+        views = [self.view if n == self.layer else None for n in range(len(strip.layers))]
+        seen = survey(strip, views, progress)
+        self.kernel_limits = seen.kernel_limits[self.layer]
+        self.map_limits = seen.map_limits[self.layer][image]
+        self.bars = seen.bars[image]
+        self.label = true_class(strip, image)
+        self.chosen = chosen_steps(len(strip), most)
+        self.moments = [seen.moments[n] for n in self.chosen]
+        self.curves = curves(strip, self.moments)
         self.width = 2 * MARGIN + ASIDE + 2 * GAP + 2 * PANEL
-        self.top = 96
+        self.top = 114
         self.curve_top = self.top + PANEL + 44
         self.height = self.curve_top + CURVE + 40
         self.base = self._static()
 
     def __len__(self) -> int:
-        return len(self.frames)
+        return len(self.chosen)
+
+    def __getitem__(self, index: int) -> Pixels:
+        return self.frame(range(len(self))[index])
 
     def __iter__(self) -> Iterator[Pixels]:
         return (self.frame(n) for n in range(len(self)))
@@ -93,16 +113,20 @@ class FilmFrames:
         """Frame ``index`` as ``uint8 (rows, columns, 3)``."""
         sheet = Sheet(0, 0)
         sheet.pixels = self.base.pixels.copy()
-        frame = self.frames[index]
-        self._corner(sheet, frame)
+        frame = self.strip[self.chosen[index]]
+        for line, (text, size, colour) in zip((-6, 20), self._corner(index), strict=False):
+            sheet.text(MARGIN + line, self.width - MARGIN, text, size, colour, align="right", strong=True)
         left = MARGIN + ASIDE + GAP
+        broken = False
         kernels = frame.kernels[self.layer]
         if self.view is not None and kernels is not None and self.kernel_limits is not None:
-            tiles(sheet, self.top, left, PANEL, kernel_colours(kernels, self.view, self.kernel_limits))
+            planes, limits = self.view.planes(kernels[:TILES]), self.kernel_limits[:TILES]
+            tiles(sheet, self.top, left, PANEL, kernel_colours(planes, limits))
+            broken = not np.isfinite(planes).all()
             left += PANEL + GAP
-        values = frame.values(self.layer)[self.image]
-        places = as_bytes(values, self.map_limits)
+        places = as_bytes(frame.values(self.layer)[self.image], self.map_limits)[:TILES]
         tiles(sheet, self.top, left, PANEL, raster.table("diverging")[places])
+        self._legend(sheet, broken or not places.all())
         if frame.probabilities is not None:
             self._answers(sheet, frame.probabilities[self.image])
         self._marked(sheet, index)
@@ -111,22 +135,12 @@ class FilmFrames:
     def _static(self) -> Sheet:
         """What is the same in every frame."""
         sheet = Sheet(self.height, self.width)
-        title = self.strip.manifest["title"]
-        size = next((s for s in range(TITLE, 11, -1) if text_width(title, s) <= self.width // 2), 12)
-        sheet.text(MARGIN, MARGIN, title, size, strong=True)
-        layer = self.strip.layers[self.layer]
+        self._title(sheet)
         left = MARGIN + ASIDE + GAP
-        channels, rows, columns = layer["map_shape"]
-        heads = [f"their maps, {channels} of {rows} x {columns}"]
-        if self.view is not None:
-            heads.insert(0, f"layer {layer['name']}: {self.view.words}")
-        else:
-            heads[0] = f"layer {layer['name']}: {channels} maps of {rows} x {columns}"
-        for text in heads:
-            sheet.text(self.top - 24, left, shortened(text, PANEL, CAPTION), CAPTION, SOFT)
+        for lines in self._headings():
+            for line, text in enumerate(reversed(lines)):
+                sheet.text(self.top - 24 - 18 * line, left, text, CAPTION, SOFT)
             left += PANEL + GAP
-        of_filters = "grey is zero in filters; in maps " if self.view and self.view.kind == "rgb" else ""
-        sheet.text(self.top + PANEL + 4, MARGIN + ASIDE + GAP, of_filters + _COLOURS, 12, SOFT)
         picture = self.strip.pictures[self.image]
         described = self.strip.manifest["images"][self.image]
         sheet.text(self.top - 24, MARGIN, self._called(described), CAPTION, SOFT)
@@ -135,31 +149,52 @@ class FilmFrames:
         self._axis(sheet)
         return sheet
 
-    def _called(self, described: dict[str, object]) -> str:
-        classes, label = self.strip.manifest["classes"], described["label"]
-        if isinstance(label, int) and label < len(classes):
-            return shortened(f"image of class {classes[label]}", ASIDE, CAPTION)
+    def _title(self, sheet: Sheet) -> None:
+        """The title, as large as it can be beside the widest of what stands in the other corner."""
+        title = " ".join(str(self.strip.manifest["title"]).split())
+        corner = [line for n in range(len(self)) for line in self._corner(n)]
+        widest = {size: max((t for t, s, _ in corner if s == size), key=len) for _, size, _ in corner}
+        room = self.width - 2 * MARGIN - GAP - max(text_width(t, size) for size, t in widest.items())
+        size = next((s for s in range(TITLE, 13, -1) if text_width(title, s) <= room), 14)
+        sheet.text(MARGIN, MARGIN, shortened(title, room, size), size, strong=True)
+
+    def _headings(self) -> list[list[str]]:
+        """What stands above filters and maps, in one line or two each."""
+        layer = self.strip.layers[self.layer]
+        name = shortened(f"layer {layer['name']}", PANEL, CAPTION)
+        shown = some_of(min(TILES, layer["maps"][0]), layer["map_shape"][0])
+        if self.view is None:
+            return [[name, shortened(f"{shown} maps of {size_words(layer)}", PANEL, CAPTION)]]
+        size, _, averaged = size_words(layer).partition(", ")
+        maps = [f"their maps, {shown} of {size}", averaged]
+        return [[name, shortened(self.view.words, PANEL, CAPTION)], [text for text in maps if text]]
+
+    def _legend(self, sheet: Sheet, broken: bool) -> None:
+        """What the colours mean, and that of what is not finite where there is any."""
+        of_filters = "grey is zero in filters; in maps " if self.view and self.view.kind == "rgb" else ""
+        text = of_filters + _COLOURS + ("; yellow is not finite" if broken else "")
+        sheet.text(self.top + PANEL + 4, MARGIN + ASIDE + GAP, text, 12, SOFT)
+
+    def _called(self, described: Mapping[str, Any]) -> str:
+        classes = self.strip.manifest["classes"]
+        if self.label is not None and self.label < len(classes):
+            return shortened(f"image of class {classes[self.label]}", ASIDE, CAPTION)
         return shortened(str(described["name"]), ASIDE, CAPTION)
 
-    def _corner(self, sheet: Sheet, frame: Frame) -> None:
-        known = told(self.strip, frame)
-        right = self.width - MARGIN
-        step = f"step {frame.step:,}"
+    def _corner(self, index: int) -> list[tuple[str, int, Colour]]:
+        """Lines of the corner: where the training stands, and how good it is. Text, size and colour."""
+        known = told(self.strip, self.moments[index])
+        step = f"step {self.moments[index].step:,}"
         if "epoch" in known:
             epoch = known["epoch"]
             step = f"epoch {epoch:.{0 if epoch.is_integer() else 2}f}, {step}"
-        sheet.text(MARGIN - 6, right, step, 18, INK, align="right", strong=True)
-        words = next((w for w in ("test accuracy", "training accuracy") if w in known), None)
-        if words is not None:
-            said = f"{words} {100 * known[words]:.1f} %"
-            sheet.text(MARGIN + 20, right, said, TEXT, ACCENT, align="right", strong=True)
-        elif "training loss" in known:
-            said = f"training loss {known['training loss']:.3g}"
-            sheet.text(MARGIN + 20, right, said, TEXT, ACCENT, align="right", strong=True)
+        order = ("test accuracy", "training accuracy", "training loss")
+        words = next((w for w in order if w in known), None)
+        lines: list[tuple[str, int, Colour]] = [(step, 18, INK)]
+        return lines if words is None else [*lines, (f"{words} {said(words, known[words])}", TEXT, ACCENT)]
 
     def _answers(self, sheet: Sheet, probabilities: NDArray[np.float32]) -> None:
         names = self.strip.classes
-        label = self.strip.manifest["images"][self.image]["label"]
         top = self.top + 104 + 18
         pitch = (PANEL - 104 - 18) // max(1, len(self.bars))
         pitch = min(pitch, 30)
@@ -167,15 +202,15 @@ class FilmFrames:
         for place, number in enumerate(self.bars):
             line = top + place * pitch
             share = float(np.nan_to_num(probabilities[number]))
-            said = f"{100 * share:.0f} %" if math.isfinite(probabilities[number]) else "nan"
-            true = number == label
+            percent = f"{100 * share:.0f} %" if math.isfinite(probabilities[number]) else "nan"
+            true = number == self.label
             ink = ACCENT if true else INK if share == float(np.nan_to_num(probabilities).max()) else SOFT
             sheet.text(line, MARGIN, shortened(names[number], wide, CAPTION), CAPTION, ink, strong=true)
             start, room = MARGIN + wide + 10, ASIDE - wide - 10 - 46
             height = min(12, pitch - 6)
             sheet.fill(line + 3, start, height, room, RAISED)
             sheet.fill(line + 3, start, height, round(share * room), ACCENT if true else STRONG_LINE)
-            sheet.text(line, MARGIN + ASIDE, said, CAPTION, ink, align="right")
+            sheet.text(line, MARGIN + ASIDE, percent, CAPTION, ink, align="right")
 
     def _axis(self, sheet: Sheet) -> None:
         left, right, top, bottom = self._box()
@@ -184,19 +219,23 @@ class FilmFrames:
         # The ends first, so that no other takes their place.
         for index in dict.fromkeys((0, len(self) - 1, *range(len(self)))):
             column = self._column(index)
-            text = f"{self.frames[index].step:,}"
+            text = f"{self.moments[index].step:,}"
             half = text_width(text, 12) // 2 + 7
             if all(column + half <= start or end <= column - half for start, end in taken):
                 sheet.fill(bottom, column, 5, 1, STRONG_LINE)
                 sheet.text(bottom + 7, column, text, 12, SOFT, align="middle")
                 taken.append((column - half, column + half))
         sheet.text(bottom + 7, MARGIN, "step", 12, SOFT)
+        wide = (right - left) / max(1, len(self) - 1)
         for number, (words, points) in enumerate(self.curves.items()):
-            high = max(value for _, value in points) if "loss" in words else 1.0
-            scale = (CURVE - 6) / (high or 1)
-            wide = (right - left) / max(1, len(self) - 1)
-            path = [(bottom - 2 - scale * value, left + wide * place) for place, value in points]
-            sheet.lines(path, SERIES[number], 2)
+            low, high = curve_range(words, points)
+            scale = (CURVE - 6) / (high - low)
+            for piece in pieces(points):
+                path = [(bottom - 2 - scale * (value - low), left + wide * place) for place, value in piece]
+                sheet.lines(path, SERIES[number], 2)
+                if len(path) == 1:
+                    row, middle = path[0]
+                    sheet.lines([(row, middle - 2), (row, middle + 2)], SERIES[number], 4)
         if not self.curves:
             sheet.fill(top, left, 1, right - left + 1, LINE)
 
@@ -204,15 +243,15 @@ class FilmFrames:
         """The place of a frame along the curves, and their values there."""
         _, _, top, bottom = self._box()
         sheet.fill(top - 2, self._column(index) - 1, bottom - top + 6, 2, INK)
-        known = told(self.strip, self.frames[index])
+        known = told(self.strip, self.moments[index])
         line = top
         for number, words in enumerate(self.curves):
             value = known.get(words)
             sheet.fill(line + 6, MARGIN, 3, 14, SERIES[number])
             sheet.text(line, MARGIN + 20, words, CAPTION, SOFT)
             if value is not None:
-                said = f"{value:.3g}" if "loss" in words else f"{100 * value:.1f} %"
-                sheet.text(line, MARGIN + ASIDE, said, CAPTION, SERIES[number], align="right", strong=True)
+                right, ink = MARGIN + ASIDE, SERIES[number]
+                sheet.text(line, right, said(words, value), CAPTION, ink, align="right", strong=True)
             line += 24
 
     def _box(self) -> tuple[int, int, int, int]:
@@ -223,12 +262,12 @@ class FilmFrames:
         return round(left + (right - left) * index / max(1, len(self) - 1))
 
 
-def kernel_colours(
-    kernels: NDArray[np.float32], view: KernelView, limits: NDArray[np.float32]
-) -> NDArray[np.uint8]:
-    """Kernels as tiles ``uint8 (filters, rows, columns, 3)``: zero is grey in colour, else near white."""
-    places = as_bytes(view.planes(kernels), limits)
-    return places if view.kind == "rgb" else raster.table("diverging")[places]
+def kernel_colours(planes: NDArray[np.float32], limits: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Planes of kernels as tiles ``uint8 (filters, rows, columns, 3)``; of colours, zero is grey."""
+    places = as_bytes(planes, limits)
+    if places.ndim == 3:
+        return raster.table("diverging")[places]
+    return np.where((places == 0).any(axis=-1, keepdims=True), raster.table("diverging")[0], places)
 
 
 def tiles(sheet: Sheet, top: int, left: int, side: int, colours: NDArray[np.uint8]) -> None:
@@ -253,21 +292,6 @@ def fitted(picture: NDArray[np.uint8], side: int) -> Pixels:
     return found
 
 
-def chosen_classes(frames: Sequence[Frame], image: int, label: int | None) -> list[int]:
-    """The classes whose bars are drawn: all where they are few, else the true one and the likeliest."""
-    last = frames[-1].probabilities
-    if last is None:
-        return []
-    row = np.nan_to_num(last[image])
-    if len(row) <= BARS:
-        return list(range(len(row)))
-    rows = [f.probabilities[image] for f in frames if f.probabilities is not None]
-    peak = np.nan_to_num(rows).max(axis=0)
-    order = [int(n) for n in np.lexsort((-peak, -row))]
-    first = [label] if label is not None else []
-    return [*first, *(n for n in order if n != label)][:BARS]
-
-
 def shortened(text: str, room: int, size: int) -> str:
     """``text``, cut off where it is wider than ``room`` pixels."""
     if text_width(text, size) <= room:
@@ -277,4 +301,4 @@ def shortened(text: str, room: int, size: int) -> str:
     return f"{text}…"
 
 
-__all__ = ["Colour", "FilmFrames", "chosen_classes", "fitted", "kernel_colours", "shortened", "tiles"]
+__all__ = ["Colour", "FilmFrames", "fitted", "kernel_colours", "shortened", "tiles"]

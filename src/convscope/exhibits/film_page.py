@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from convscope.exhibits.film_data import pack_film
 from convscope.exhibits.one_file import one_file
@@ -18,22 +18,29 @@ ENTRY = "filmpage.js"
 STYLES = ("tokens.css", "layout.css", "film.css")
 
 
-def write_film(strip: Strip, path: str | os.PathLike[str]) -> Path:
+def write_film(strip: Strip, path: str | os.PathLike[str], **choices: Any) -> Path:
     """Write a film as one HTML file, whole or not at all; returns its path.
+
+    Parameters
+    ----------
+    choices
+        ``layer``, ``image`` and ``progress`` of :func:`~convscope.exhibits.film_data.pack_film`.
 
     Raises
     ------
+    UsageError
+        If the film has no such layer or image.
     OutputError
         If ``path`` cannot be written.
     FilmError
         If a frame cannot be read.
     """
-    return atomic_write(path, film_bytes(strip))
+    return atomic_write(path, film_bytes(strip, **choices))
 
 
-def film_bytes(strip: Strip) -> bytes:
+def film_bytes(strip: Strip, **choices: Any) -> bytes:
     """The HTML file :func:`write_film` writes; the same film gives the same bytes."""
-    manifest, chunks = pack_film(strip)
+    manifest, chunks = pack_film(strip, **choices)
     return one_file(
         "film",
         f"{strip.manifest['title']} · film · convscope",

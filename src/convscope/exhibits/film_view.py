@@ -1,8 +1,8 @@
-"""How a film is drawn: which kernels and maps, in which range, and the curves along its frames."""
+"""How a film is drawn: which kernels and maps, as which bytes, and in which words."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,14 +12,10 @@ from numpy.typing import NDArray
 from convscope.errors import UsageError, nearest
 
 if TYPE_CHECKING:
-    from convscope.filming import Frame, Strip
+    from convscope.filming import Strip
 
-#: What the numbers of a frame and of an epoch are called beside the curves, and in which order.
-CURVES = (
-    ("loss", "train_loss", "training loss"),
-    ("accuracy", "train_accuracy", "training accuracy"),
-    ("test_accuracy", "test_accuracy", "test accuracy"),
-)
+#: Most tiles of a panel.
+TILES = 36
 
 
 @dataclass(frozen=True)
@@ -46,8 +42,8 @@ def kernel_view(strip: Strip, layer: int) -> KernelView | None:
     described = strip.layers[layer]
     if described["kernels"] is None:
         return None
-    filters, inputs, rows, columns = described["kernels"]
-    size = f"{filters} filters of {rows} x {columns}"
+    filters, inputs, rows, columns = described.get("weight_shape") or described["kernels"]
+    size = f"{some_of(min(TILES, described['kernels'][0]), filters)} filters of {rows} x {columns}"
     if described["reads_image"] and inputs == 3:
         pictures = strip.pictures
         if (pictures == pictures[..., :1]).all():
@@ -56,6 +52,29 @@ def kernel_view(strip: Strip, layer: int) -> KernelView | None:
     if inputs == 1:
         return KernelView("first", size)
     return KernelView("first", f"{size}, over input channel 0")
+
+
+def some_of(shown: int, there: int) -> str:
+    """How many of a kind are shown.
+
+    Examples
+    --------
+    >>> some_of(36, 512), some_of(16, 16)
+    ('36 of 512', '16')
+    """
+    return f"{shown} of {there}" if shown < there else str(there)
+
+
+def size_words(layer: Mapping[str, Any]) -> str:
+    """The size of a layer's maps, and that of what is kept of them where larger ones were averaged.
+
+    Examples
+    --------
+    >>> size_words({"map_shape": [64, 112, 112], "maps": [32, 56, 56]})
+    '112 x 112, averaged to 56 x 56'
+    """
+    true, kept = (" x ".join(map(str, layer[key][1:])) for key in ("map_shape", "maps"))
+    return true if true == kept else f"{true}, averaged to {kept}"
 
 
 def layer_number(strip: Strip, name: str | int | None) -> int:
@@ -77,23 +96,25 @@ def layer_number(strip: Strip, name: str | int | None) -> int:
     return names.index(str(name))
 
 
-def kernel_limits(frames: Sequence[Frame], layer: int, view: KernelView) -> NDArray[np.float32]:
-    """The largest ``|weight|`` of each filter in the whole film, ``float32 (filters,)``."""
-    largest = [_largest(view.planes(kernels)) for f in frames if (kernels := f.kernels[layer]) is not None]
-    found: NDArray[np.float32] = np.max(largest, axis=0)
-    return found
+def image_number(strip: Strip, image: int) -> int:
+    """The number of an image, as it is.
+
+    Raises
+    ------
+    UsageError
+        If the film has none of that number.
+    """
+    there = len(strip.manifest["images"])
+    if not 0 <= image < there:
+        raise UsageError(f"the film has images 0 to {there - 1}; got {image}")
+    return image
 
 
-def _largest(planes: NDArray[np.float32]) -> NDArray[np.float32]:
-    finite = np.where(np.isfinite(planes), np.abs(planes), 0)
-    found: NDArray[np.float32] = finite.reshape(len(planes), -1).max(axis=1)
-    return found
-
-
-def map_limits(frames: Sequence[Frame], layer: int) -> NDArray[np.float32]:
-    """The largest ``|value|`` of each map in the whole film, ``float32 (images, channels)``."""
-    found: NDArray[np.float32] = np.max([frame.scales[layer] for frame in frames], axis=0) * 127
-    return found
+def true_class(strip: Strip, image: int) -> int | None:
+    """The true class of an image; ``None`` where it has none, or one that is none of the outputs."""
+    label = strip.manifest["images"][image]["label"]
+    count = strip.manifest["outputs"] or len(strip.manifest["classes"])
+    return label if type(label) is int and 0 <= label < count else None
 
 
 def as_bytes(values: NDArray[np.floating[Any]], limits: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
@@ -101,54 +122,11 @@ def as_bytes(values: NDArray[np.floating[Any]], limits: NDArray[np.floating[Any]
 
     Examples
     --------
-    >>> as_bytes(np.array([[-2.0, 0.0, 1.0, np.nan]]), np.array([2.0])).tolist()
-    [[1, 128, 192, 0]]
+    >>> as_bytes(np.array([[-2.0, 0.0, 1.0, np.nan, np.inf]]), np.array([2.0])).tolist()
+    [[1, 128, 192, 0, 0]]
     """
     scale = np.where(limits > 0, limits, 1).reshape(limits.shape + (1,) * (values.ndim - limits.ndim))
-    places = np.clip(128 + values / scale * 127, 1, 255)
     with np.errstate(invalid="ignore"):
-        found: NDArray[np.uint8] = np.where(np.isfinite(places), np.rint(places), 0).astype(np.uint8)
-    return found
-
-
-def curves(strip: Strip, frames: Sequence[Frame]) -> dict[str, list[tuple[float, float]]]:
-    """Loss and accuracy along the film: points ``(place, value)``, places counted in frames from 0.
-
-    A step between two frames has a place between theirs. Numbers of ended epochs go before those told of
-    single steps within the same epoch's end.
-    """
-    steps = np.array([frame.step for frame in frames], np.float64)
-    found: dict[str, list[tuple[float, float]]] = {}
-    for own, of_epoch, words in CURVES:
-        points: dict[float, float] = {f.step: f.numbers[own] for f in frames if own in f.numbers}
-        points |= {row["step"]: row[of_epoch] for row in strip.rows if _known(row, of_epoch)}  # type: ignore[misc]
-        kept = {step: value for step, value in points.items() if steps[0] <= step <= steps[-1]}
-        if kept:
-            places = np.interp(sorted(kept), steps, np.arange(len(steps)))
-            found[words] = [(float(p), kept[step]) for p, step in zip(places, sorted(kept), strict=True)]
-    return found
-
-
-def _known(row: Mapping[str, float | None], name: str) -> bool:
-    return row.get(name) is not None and row.get("step") is not None
-
-
-def told(strip: Strip, frame: Frame) -> dict[str, float]:
-    """What is known at a frame, by the words of the curves, and ``"epoch"`` where the run counts them.
-
-    The test accuracy is the one measured last; training's are of the step, or of an epoch that ends there.
-    """
-    found: dict[str, float] = {}
-    row = strip.row_at(frame.step)
-    for own, of_epoch, words in CURVES:
-        value = frame.numbers.get(own)
-        if own == "test_accuracy":
-            value = strip.latest(of_epoch, frame.step) if value is None else value
-        elif row is not None and row["step"] == frame.step and _known(row, of_epoch):
-            value = row[of_epoch]
-        if value is not None:
-            found[words] = value
-    first = strip.rows[0] if strip.rows else None
-    if first is not None and first["step"] and first.get("epoch"):
-        found["epoch"] = frame.step / (first["step"] / (first["epoch"] or 1))
+        places = np.clip(np.rint(128 + values / scale * 127), 1, 255)
+    found: NDArray[np.uint8] = np.where(np.isfinite(values), places, 0).astype(np.uint8)
     return found
