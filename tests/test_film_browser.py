@@ -8,13 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import convscope
 from convscope.exhibits.film_page import write_film
 from convscope.exhibits.report import write_report
 from convscope.filming import Strip, open_film
 from convscope.raster.colormaps import table
-from test_film_shown import COLOUR, make_film
+from test_film_shown import COLOUR, long_film, make_film
 from viewer.browser import Page, new_page
 from viewer.synthetic import synthetic_scene
 
@@ -170,8 +171,9 @@ def test_image_layer_and_range_can_be_chosen_and_a_link_shows_the_same(
     sight.open(file, "#step=4&layer=2&image=1&range=step")
     sight.at(4)
     assert sight.get("film.chosen") == {"step": "4", "layer": "2", "image": "1", "range": "step"}
-    sight.open(file, "#step=5&layer=nothing&image=77&range=all")
-    sight.at(12)
+    for wished, nearest in (("5", 4), ("7", 8), ("-3", 0), ("1e9", 12), ("end", 12), ("", 12)):
+        sight.open(file, f"#step={wished}&layer=nothing&image=77&range=all")
+        sight.at(nearest)
     assert sight.get("film.chosen") == {"step": "12", "layer": "0", "image": "0", "range": "film"}
 
 
@@ -207,8 +209,6 @@ def test_nothing_overflows_sideways(page: FilmPage, file: Path, width: int, heig
 
 def test_hostile_names_are_shown_as_text(page: FilmPage, tmp_path: Path) -> None:
     bad = "</script><img src=x onerror=alert(1)>"
-    import torch
-
     net = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 3), torch.nn.Flatten(), torch.nn.Linear(200, 2))
     with convscope.film(
         net, COLOUR, tmp_path, names=[bad, bad], classes=[bad, "b"], labels=[0, 1], title=bad
@@ -243,3 +243,117 @@ def test_the_report_of_a_run_has_the_film_behind_a_button(
         assert page.count(".training") == 0
     finally:
         page.element = "convscope-film"
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Weights, losses and accuracies of a training that went wrong; many classes with long names."""
+    folder = tmp_path_factory.mktemp("odd")
+    net = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 48, 3), torch.nn.Conv2d(48, 4, 1), torch.nn.Flatten(), torch.nn.Linear(17424, 3)
+    )
+    names = ["a long name of a class of birds", "bee", "cow"]
+    with convscope.film(net, torch.rand(1, 3, 68, 68), folder, labels=[0], classes=names) as film:
+        for step in range(5):
+            film.snap(step, force=True, loss=2 - step)
+            if step == 3:
+                with torch.no_grad():
+                    net[0].weight[1, 0, 1, 1] = float("nan")
+    rows = [
+        "epoch,step,train_loss,train_accuracy,test_accuracy",
+        "1,1,nan,0.3,1.5",
+        "2,2,1,inf,",
+        "3,3,1,0.5,",
+    ]
+    (folder / "metrics.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def test_what_is_not_finite_is_drawn_apart_and_the_legend_says_so(page: FilmPage, odd: Path) -> None:
+    file = write_film(open_film(odd), odd / "film.html")
+    for theme, colour, word in (("light", [255, 245, 0], "yellow"), ("dark", [0, 220, 90], "green")):
+        page.open(file, f"#theme={theme}&step=3")
+        page.at(3)
+        assert (
+            page.text(".told")
+            == "grey is zero in the filters; in the maps warm colours are above zero, blue is below"
+        )
+        page.press(RIGHT)
+        page.at(4)
+        assert page.text(".told").endswith(f"blue is below; {word} is not finite")
+        assert (page.tiles("kernels") == colour).all(axis=2).nonzero() == ([1], [4])
+        assert (page.tiles("maps") == colour).all(axis=2).sum() == 56 * 56
+        assert page.text(".panel h2") == "36 of 48 filters of 3 × 3, in colour"
+        maps = "maps of the image: 32 of 48 channels, 66 × 66, averaged to 56 × 56"
+        assert page.get("film.maps.heading.textContent") == maps
+        page.point(".panel .tiles-square", 5, 5)
+        assert ", its averaged map within ±" in page.text(".told")
+        page.press("l")
+        page.settle()
+        assert page.get("film.meaning(film.film.layers[1])").startswith("warm colours are above zero")
+    assert [text for text in page.complaints() if "readback" not in text] == []
+
+
+def test_curves_break_and_stay_within_the_picture(page: FilmPage, odd: Path) -> None:
+    page.open(write_film(open_film(odd), odd / "film.html"), "#theme=light&step=1")
+    page.at(1)
+    values = page.get("[...root.querySelectorAll('.series dd')].map(item => item.textContent)")
+    assert values == ["not finite", "30.0 %", "150.0 %"]
+    page.press(HOME)
+    page.at(0)
+    rows, columns, data = page.run(
+        "const {canvas} = film.curves, {height, width} = canvas;"
+        "return [height, width, [...canvas.getContext('2d').getImageData(0, 0, width, height).data]];"
+    )
+    pixels = np.array(data).reshape(rows, columns, 4)
+    columns_of = {}
+    for number, colour in enumerate([(0, 103, 122), (201, 76, 28), (112, 91, 168)]):
+        seen = (np.abs(pixels[..., :3] - colour).sum(axis=2) < 60) & (pixels[..., 3] > 128)
+        lines, across = seen.nonzero()
+        assert lines.min() > 0, number
+        assert lines.max() < rows - 20, number
+        columns_of[number] = {round((c - 8) / (columns - 16) * 40) / 10 for c in across.tolist()}
+    # Loss: 2 at step 0, none at 1, 1, 1, -2: nothing between 0 and 2. Accuracy: 0.3 and 0.5, none between.
+    assert not columns_of[0] & {0.5, 1.0, 1.5}
+    assert {0.0, 2.0, 2.5, 3.5} <= columns_of[0]
+    assert columns_of[1] <= {0.9, 1.0, 1.1, 2.9, 3.0, 3.1}
+    assert {1.0, 3.0} <= columns_of[1], "a value that stands alone is a dot"
+    assert 1.0 in columns_of[2]
+
+
+def test_names_of_classes_that_are_cut_can_be_read_under_the_pointer(page: FilmPage, odd: Path) -> None:
+    page.open(write_film(open_film(odd), odd / "film.html"))
+    page.at(4)
+    assert page.get("root.querySelector('.shares .label').title") == "a long name of a class of birds"
+    assert page.get("root.querySelector('.shares .label').clientWidth") > 130
+
+
+def test_the_page_opens_with_the_layer_and_image_asked_for(page: FilmPage, strip: Strip, file: Path) -> None:
+    other = write_film(strip, file.with_name("other.html"), layer="2", image=1)
+    page.open(other)
+    page.at(12)
+    assert page.get("film.chosen") == {"step": "12", "layer": "2", "image": "1", "range": "film"}
+    page.open(other, "#layer=0")
+    page.at(12)
+    assert page.get("film.chosen") == {"step": "12", "layer": "0", "image": "1", "range": "film"}
+
+
+def test_a_long_film_is_played_in_about_a_minute(page: FilmPage, tmp_path: Path) -> None:
+    long_film(tmp_path, 3000)
+    page.open(write_film(open_film(tmp_path), tmp_path / "film.html"))
+    page.at(2999)
+    page.press(" ")
+    page.wait("film.index < 100")
+    run = (
+        "const done = arguments[0], film = document.querySelector('convscope-film').view, from = film.index;"
+    )
+    shown = page.driver.execute_async_script(
+        f"{run} const began = performance.now();"
+        "setTimeout(() => done([film.index - from, performance.now() - began]), 3000)"
+    )
+    assert shown[0] / shown[1] * 60_000 == pytest.approx(3000, rel=0.25)
+    address = page.driver.current_url
+    page.press(" ")
+    page.settle()
+    assert page.driver.current_url != address, "the address follows when it stops"
+    assert page.complaints() == []

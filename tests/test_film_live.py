@@ -49,7 +49,7 @@ def test_the_film_of_a_run_given_at_the_start_is_handed_out_step_by_step(server:
     film = server.ask(f"/api/films/{model['id']}")
     assert [frame["step"] for frame in film["frames"]] == list(strip.steps)
     request = Request(
-        f"{server.base}/api/films/{model['id']}/{strip.steps[2]}",
+        f"{server.base}/api/films/{model['id']}/{film['version']}/{strip.steps[2]}",
         headers={"Authorization": f"Bearer {server.token}"},
     )
     with urlopen(request) as answer:
@@ -62,12 +62,33 @@ def test_the_film_of_a_run_given_at_the_start_is_handed_out_step_by_step(server:
 def test_nothing_else_is_handed_out(server: Server, run: Run) -> None:
     model = server.ask("/api/start")["models"][0]["id"]
     assert status(server, f"/api/films/{model}", token=False) == 401
-    server.ask(f"/api/films/{model}")
+    version = server.ask(f"/api/films/{model}")["version"]
     folder = str(run.folder).replace("/", "%2F")
-    for path in ("resnet18", "nothing", folder, "..%2F..%2Fetc", f"{model}/999999", f"{folder}/0"):
+    for path in ("resnet18", "nothing", folder, f"{model}/{version}/999999", f"{folder}/{version}/0"):
         assert status(server, f"/api/films/{path}") == 404, path
-    for path in (f"{model}/film.json", f"{model}/-1", f"{model}/..%2Ffilm.json", f"{model}/1e3"):
-        assert status(server, f"/api/films/{path}") in (404, 422), path
+    assert status(server, "/api/films/..%2F..%2Fetc") in (404, 422)
+    for path in ("film.json", "-1", "..%2Ffilm.json", "1e3"):
+        assert status(server, f"/api/films/{model}/{version}/{path}") in (404, 422), path
+        assert status(server, f"/api/films/{model}/{path}/0") in (404, 422), path
+
+
+@pytest.mark.parametrize("written", ["metrics.csv", "film/film.json", "film/step-000000002.npz"])
+def test_a_film_whose_files_are_written_again_is_packed_again(server: Server, run: Run, written: str) -> None:
+    """The same steps in the same folder can be those of another training."""
+    model = server.ask("/api/start")["models"][0]["id"]
+    before = server.ask(f"/api/films/{model}")["version"]
+    assert server.ask(f"/api/films/{model}")["version"] == before
+    path = run.folder / written
+    path.write_bytes(path.read_bytes())
+    # Who had opened it before is told so, once another has opened it as it is now.
+    assert status(server, f"/api/films/{model}/{before}/0") == 200
+    after = server.ask(f"/api/films/{model}")["version"]
+    assert after != before
+    with pytest.raises(HTTPError) as refused:
+        server.ask(f"/api/films/{model}/{before}/0")
+    assert refused.value.code == 409
+    assert b"the training has gone on since its film was opened" in refused.value.read()
+    assert status(server, f"/api/films/{model}/{after}/0") == 200
 
 
 @pytest.mark.browser
@@ -81,3 +102,56 @@ def test_the_live_page_has_the_film_behind_a_button(live: LivePage, run: Run) ->
     assert live.get("viewer.film.maps.atlas.width") == 4 * 32
     live.press("\ue00c")
     live.wait("!root.querySelector('.film-sheet').open")
+
+
+def open_by_key(live: LivePage, steps: tuple[int, ...]) -> None:
+    live.press("f")
+    live.wait("viewer.film.node.dataset.step === String(arguments[0])", steps[-1])
+
+
+@pytest.mark.browser
+def test_the_space_bar_plays_the_film_that_a_key_opened(live: LivePage, run: Run) -> None:
+    open_by_key(live, open_film(run.folder).steps)
+    assert live.get("root.activeElement === viewer.film.slider")
+    live.press(" ")
+    assert live.text(".film .play") == "Stop"
+    assert live.get("root.querySelector('.film-sheet').open")
+    keys = live.texts(".film-sheet .keys kbd")
+    assert keys == ["←", "→", "Home", "End", "space", "i", "l", "r"]
+
+
+@pytest.mark.browser
+def test_a_film_packed_again_is_opened_anew_where_it_stood(live: LivePage, server: Server, run: Run) -> None:
+    steps = open_film(run.folder).steps
+    open_by_key(live, steps)
+    live.press("i", "l", "r", "\ue012")
+    live.wait("viewer.film.node.dataset.step === String(arguments[0])", steps[-2])
+    before = live.get("viewer.film.film.version")
+    metrics = run.folder / "metrics.csv"
+    metrics.write_bytes(metrics.read_bytes())
+    server.ask(f"/api/films/{server.ask('/api/start')['models'][0]['id']}")
+    chosen = live.get("viewer.film.chosen")
+    live.press("\ue012")
+    live.wait("viewer.film.film.version !== arguments[0]", before)
+    live.wait("viewer.film.node.dataset.step === String(arguments[0])", steps[-3])
+    assert live.get("viewer.film.chosen") == {**chosen, "step": str(steps[-3])}
+    assert (chosen["layer"], chosen["image"], chosen["range"]) == ("3", "1", "step")
+    assert live.get("root.activeElement === viewer.film.slider")
+    assert all("409" in text for text in live.complaints())
+
+
+@pytest.mark.browser
+def test_a_server_that_is_gone_is_said_to_be_and_no_step_to_be_damaged(live: LivePage, run: Run) -> None:
+    steps = open_film(run.folder).steps
+    open_by_key(live, steps)
+    offline = {"offline": True, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+    live.driver.execute_cdp_cmd("Network.enable", {})
+    live.driver.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
+    try:
+        live.press("\ue012")
+        live.wait("root.querySelector('.film .told').textContent.startsWith('The server does not answer.')")
+    finally:
+        live.driver.execute_cdp_cmd("Network.emulateNetworkConditions", {**offline, "offline": False})
+    live.press("\ue012")
+    live.wait("viewer.film.node.dataset.step === String(arguments[0])", steps[-3])
+    assert all("ERR_INTERNET" in text for text in live.complaints())

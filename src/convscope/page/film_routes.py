@@ -12,6 +12,7 @@ from convscope.exhibits.report_data import finite
 from convscope.page.web import pack, packed_response, state_of
 
 Model = Annotated[str, Path(max_length=64)]
+Version = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$")]
 Part = Annotated[str, Path(pattern=r"^(pictures|\d{1,15})$")]
 
 
@@ -20,13 +21,13 @@ async def film(request: Request, model: Model) -> Response:
     return JSONResponse(finite(await state_of(request).films.manifest(model)))
 
 
-async def part(request: Request, model: Model, part: Part) -> Response:
+async def part(request: Request, model: Model, version: Version, part: Part) -> Response:
     """One step's frame, or the pictures, as a report has it: text of compressed arrays."""
-    text = state_of(request).films.chunk(model, f"film/{part}")
+    text = state_of(request).films.chunk(model, version, f"film/{part}")
     return packed_response(request, pack(text.encode("ascii")), "text/plain; charset=us-ascii")
 
 
 FILM_ROUTES: tuple[tuple[str, str, Callable[..., Any], dict[str, Any]], ...] = (
     ("GET", "/api/films/{model}", film, {}),
-    ("GET", "/api/films/{model}/{part}", part, {}),
+    ("GET", "/api/films/{model}/{version}/{part}", part, {}),
 )

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from convscope.desk.answers import PageError, unknown
@@ -14,9 +17,9 @@ from convscope.filming import open_film
 
 @dataclass(frozen=True)
 class PackedFilm:
-    """A film as the page takes it, and the steps the folder held then."""
+    """A film as the page takes it; ``version`` is of the files it was made from, and in its manifest too."""
 
-    steps: tuple[int, ...]
+    version: str
     manifest: dict[str, Any]
     chunks: dict[str, str]
 
@@ -53,33 +56,59 @@ class Films:
             raise unknown("film")
         async with self._lock:
             try:
-                strip = open_film(given.spec)
-                found = self._packed.get(model)
-                if found is None or found.steps != strip.steps:
-                    found = await asyncio.to_thread(_packed, given.spec)
-                    self._packed[model] = found
+                found = await asyncio.to_thread(_packed, given.spec, self._packed.get(model))
+                self._packed[model] = found
             except FilmError as error:
                 if error.code == "damaged":
                     raise PageError(422, "damaged", error.message, hint=error.hint) from error
                 raise unknown("film") from error
         return found.manifest
 
-    def chunk(self, model: str, name: str) -> str:
+    def chunk(self, model: str, version: str, name: str) -> str:
         """One frame, or the pictures, as text.
 
         Raises
         ------
         PageError
-            404 if there is none, or the film has not been asked for.
+            404 if there is none, or the film has not been asked for; 409 if it has been packed anew since.
         """
         found = self._packed.get(model)
-        if found is None or name not in found.chunks:
+        if found is None:
+            raise unknown("film")
+        if found.version != version:
+            said = "the training has gone on since its film was opened"
+            raise PageError(409, "outdated", said, hint="Open the film again.")
+        if name not in found.chunks:
             raise unknown("film")
         return found.chunks[name]
 
 
-def _packed(spec: str) -> PackedFilm:
+def _packed(spec: str, before: PackedFilm | None) -> PackedFilm:
+    """The film as its files are now: that of ``before`` if they are the same."""
     from convscope.exhibits.film_data import pack_film
 
     strip = open_film(spec)
-    return PackedFilm(strip.steps, *pack_film(strip))
+    # Taken before the frames are read: what is written in the meantime makes it outdated.
+    version = _version(strip.folder)
+    if before is not None and before.version == version:
+        return before
+    manifest, chunks = pack_film(strip)
+    return PackedFilm(version, manifest | {"version": version}, chunks)
+
+
+def _version(folder: Path) -> str:
+    """Changes when a file of the film, or the run's metrics, is written again."""
+    files = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    seen = [
+        (path.name, found.st_mtime_ns, found.st_size)
+        for path in (*files, folder.parent / "metrics.csv")
+        if (found := _stat(path)) is not None
+    ]
+    return hashlib.sha256(repr(seen).encode()).hexdigest()[:16]
+
+
+def _stat(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except OSError:
+        return None

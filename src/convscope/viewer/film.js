@@ -1,17 +1,30 @@
 // A training seen again: filters, maps and answers of the step chosen, under a slider over all kept steps.
 
 import { choiceBar } from "./choice.js";
-import { packedColor, pixelTable } from "./colors.js";
+import { colorTable, packedColor, pixelTable } from "./colors.js";
 import { element, fill } from "./dom.js";
 import { CurvePanel, TilePanel } from "./filmpanels.js";
 import { counted, grouped, plainNumber } from "./format.js";
 import { paintPhoto } from "./paint.js";
+import { Trouble, errorText } from "./trouble.js";
 
 const RANGE_CHOICES = [
   ["film", "whole film", "each tile by its largest absolute value in the whole film"],
   ["step", "this step", "each tile by its largest absolute value at this step"],
 ];
+/** A frame stays as long; a film longer than a minute would be is played in one. */
 const PLAY_MILLISECONDS = 220;
+const MOST_MILLISECONDS = 60000;
+/** Between two frames of a long film, of which some are left out. */
+const LEAST_MILLISECONDS = 50;
+/** @type {[string, string][]} */
+const FILM_KEYS = [["← →", "step"], ["Home End", "first, last"], ["space", "play"], ["i", "image"], ["l", "layer"], ["r", "range"]];
+
+/** The keys of a film, in a line. */
+export function filmKeys() {
+  const parts = FILM_KEYS.map(([keys, text]) => element("span", {}, ...keys.split(" ").map((key) => element("kbd", {}, key)), text));
+  return element("span", { class: "dim keys" }, ...parts);
+}
 
 /** Fires `change` when something was chosen; `chosen` says what. */
 export class FilmView extends EventTarget {
@@ -35,11 +48,34 @@ export class FilmView extends EventTarget {
 
   /** Shows the film; `wished` may name a step, a layer, an image and a range. @param {Object<string, string>} [wished] */
   async start(wished = {}) {
-    this.film = await this.source.open();
+    await this.open(wished);
+    await this.draw();
+  }
+
+  /** @param {Object<string, string>} wished */
+  async open(wished) {
+    const film = await this.source.open();
     this.shown = (await this.source.pictures()).get("pictures");
+    this.film = film;
     this.layOut();
-    this.index = this.film.frames.length - 1;
+    this.index = film.frames.length - 1;
+    this.take(film.first);
     this.take(wished);
+  }
+
+  /** Its training has gone on, or begun anew, since it was opened: what is chosen stays. */
+  async reopen() {
+    if (this.reopening) return;
+    this.reopening = true;
+    this.play(false);
+    const held = this.node.contains(/** @type {ShadowRoot} */ (this.node.getRootNode()).activeElement);
+    const failure = await this.open(this.chosen).then(() => null, (cause) => cause);
+    this.reopening = false;
+    if (failure) {
+      this.refuse(failure);
+      return;
+    }
+    if (held) this.slider.focus();
     await this.draw();
   }
 
@@ -51,11 +87,10 @@ export class FilmView extends EventTarget {
     };
   }
 
-  /** Takes over choices written as text; what does not exist is left. @param {Object<string, string>} wished */
+  /** Takes over choices written as text, of the steps the nearest; what does not exist is left. @param {Object<string, string>} wished */
   take({ step, layer, image, range }) {
     const { frames, layers, images } = this.film;
-    const place = frames.findIndex((frame) => String(frame.step) === step);
-    if (place >= 0) this.index = place;
+    if (step && Number.isFinite(Number(step))) this.index = nearest(frames.map((frame) => frame.step), Number(step));
     const number = layers.findIndex(({ name }) => name === layer);
     if (number >= 0) this.layer = number;
     if (images[Number(image)]) this.image = Number(image);
@@ -121,22 +156,34 @@ export class FilmView extends EventTarget {
 
   /** @param {boolean} on */
   play(on) {
-    if (this.timer !== null) clearInterval(this.timer);
+    const played = this.timer !== null;
+    if (played) clearInterval(this.timer);
     this.timer = null;
     this.button.textContent = on ? "Stop" : "Play";
-    if (!on) return;
-    if (this.index === this.film.frames.length - 1) this.choose({ index: 0 });
+    if (!on) {
+      if (played) this.dispatchEvent(new Event("change"));
+      return;
+    }
+    const last = this.film.frames.length - 1;
+    if (this.index === last) this.choose({ index: 0 });
+    const each = Math.min(PLAY_MILLISECONDS, MOST_MILLISECONDS / last);
+    let shown = performance.now();
     this.timer = window.setInterval(() => {
-      if (this.index === this.film.frames.length - 1) this.play(false);
-      else if (this.drawn === this.index) this.turn(1);
-    }, PLAY_MILLISECONDS);
+      if (this.index === last) this.play(false);
+      if (this.timer === null || this.drawn !== this.index) return;
+      const due = each < PLAY_MILLISECONDS ? Math.floor((performance.now() - shown) / each) : 1;
+      const by = Math.max(1, due);
+      shown += by * each;
+      this.turn(by);
+    }, Math.max(LEAST_MILLISECONDS, each));
   }
 
   async draw() {
-    const { index } = this;
-    const arrays = await this.source.frame(index).catch((cause) => this.refuse(cause));
+    if (this.reopening) return;
+    const { index, film } = this;
+    const arrays = await this.source.frame(index).catch((cause) => film === this.film && this.refuse(cause));
     // Another step may have been chosen while this one was unpacked.
-    if (!arrays || index !== this.index) return;
+    if (!arrays || index !== this.index || film !== this.film) return;
     this.arrays = arrays;
     this.drawTiles();
     this.drawImage();
@@ -147,9 +194,13 @@ export class FilmView extends EventTarget {
 
   refuse(cause) {
     this.play(false);
-    this.told.textContent = typeof DecompressionStream === "undefined"
-      ? "This browser is too old to unpack the film: it lacks DecompressionStream."
-      : `This step of the film is damaged and cannot be read (${cause.message}).`;
+    if (cause.code === "outdated") this.reopen();
+    else if (cause instanceof Trouble) fill(this.told, errorText(cause));
+    else {
+      fill(this.told, typeof DecompressionStream === "undefined"
+        ? "This browser is too old to unpack the film: it lacks DecompressionStream."
+        : `This step of the film is damaged and cannot be read (${cause.message}).`);
+    }
     return null;
   }
 
@@ -159,6 +210,7 @@ export class FilmView extends EventTarget {
     this.layers.selectedIndex = this.layer;
     this.ranges.set(this.range);
     this.kernels.node.hidden = !layer.kernels;
+    this.broken = false;
     if (layer.kernels) {
       const [count, rows, columns] = layer.kernels;
       const { data } = arrays.get(`kernels/${this.layer}`);
@@ -167,9 +219,11 @@ export class FilmView extends EventTarget {
       const colours = layer.kind === "rgb";
       const gains = Array.from({ length: count }, (_, tile) => this.kernelGain(data, tile, area * (colours ? 3 : 1)));
       const tables = colours ? null : gains.map((gain) => pixelTable(true, this.ground(), gain));
+      const broken = packedColor(colorTable(true, this.ground())[0]);
       this.kernels.show(count, rows, columns, colours
-        ? (tile, cell) => rgbPixel(data, (tile * area + cell) * 3, gains[tile])
+        ? (tile, cell) => rgbPixel(data, (tile * area + cell) * 3, gains[tile], broken)
         : (tile, cell) => tables[tile][data[tile * area + cell]]);
+      this.broken = data.includes(0);
     }
     const [count, rows, columns] = layer.maps;
     const area = rows * columns;
@@ -177,10 +231,12 @@ export class FilmView extends EventTarget {
     const tables = Array.from({ length: count }, (_, tile) => pixelTable(true, this.ground(), this.mapGain(tile)));
     const first = this.image * count * area;
     this.maps.show(count, rows, columns, (tile, cell) => tables[tile][data[first + tile * area + cell]]);
-    const [channels, high, wide] = layer.map_shape;
+    const [channels, ...size] = layer.map_shape;
     const seen = this.maps.shape.count;
+    this.broken ||= data.subarray(first, first + seen * area).includes(0);
     const some = seen < channels ? `${seen} of ` : "";
-    fill(this.maps.heading, `maps of the image: ${some}${counted(channels, "channel")}, ${high} × ${wide}`);
+    const averaged = isAveraged(layer) ? `, averaged to ${rows} × ${columns}` : "";
+    fill(this.maps.heading, `maps of the image: ${some}${counted(channels, "channel")}, ${size.join(" × ")}${averaged}`);
     this.point(this.kernels.marked);
   }
 
@@ -204,19 +260,26 @@ export class FilmView extends EventTarget {
   point(tile) {
     this.kernels.mark(tile);
     this.maps.mark(tile);
+    const layer = this.film.layers[this.layer];
     if (tile === null) {
-      fill(this.told, ["warm colours are above zero, blue is below", this.film.left_out].filter(Boolean).join("; "));
+      fill(this.told, [this.meaning(layer), this.film.left_out].filter(Boolean).join("; "));
       return;
     }
-    const layer = this.film.layers[this.layer];
     const parts = [`filter ${tile}`];
     if (layer.kernels && tile < layer.kernels[0]) {
       const { data } = this.arrays.get(`kernels/${this.layer}`);
       const size = layer.kernels[1] * layer.kernels[2] * (layer.kind === "rgb" ? 3 : 1);
       parts.push(`weights within ±${plainNumber((largestStep(data, tile * size, size) / 127) * layer.kernel_limits[tile], 3)}`);
     }
-    if (tile < layer.maps[0]) parts.push(`its map within ±${plainNumber(this.mapLargest(tile), 3)}`);
+    if (tile < layer.maps[0]) parts.push(`its ${isAveraged(layer) ? "averaged " : ""}map within ±${plainNumber(this.mapLargest(tile), 3)}`);
     fill(this.told, parts.join(", "));
+  }
+
+  /** What the colours mean in what is shown. */
+  meaning(layer) {
+    const filters = layer.kind === "rgb" ? "grey is zero in the filters; in the maps " : "";
+    const broken = this.broken ? `; ${this.ground() === "night" ? "green" : "yellow"} is not finite` : "";
+    return `${filters}warm colours are above zero, blue is below${broken}`;
   }
 
   drawImage() {
@@ -230,14 +293,14 @@ export class FilmView extends EventTarget {
     [...this.thumbs.children].forEach((thumb, number) => thumb.setAttribute("aria-pressed", String(number === image)));
     const shares = film.shares[this.index]?.[image] ?? [];
     const longest = Math.max(0, ...(film.bars[image] ?? []).map((number) => film.names[number].length));
-    this.answers.style.setProperty("--label", `${Math.min(5.2, longest * 0.5 + 0.3)}rem`);
+    this.answers.style.setProperty("--label", `${Math.min(8.5, longest * 0.5 + 0.3)}rem`);
     const best = Math.max(...shares.map((share) => share ?? 0));
     fill(this.answers, ...(film.bars[image] ?? []).map((number, place) => {
       const share = shares[place];
       const bar = element("i", {});
       bar.style.inlineSize = `${(share ?? 0) * 100}%`;
       const marks = [number === film.images[image].label ? "true" : "", share === best ? "best" : ""];
-      return element("li", { class: marks.join(" ").trim() || null }, element("span", { class: "label" }, film.names[number]),
+      return element("li", { class: marks.join(" ").trim() || null }, element("span", { class: "label", title: film.names[number] }, film.names[number]),
         element("span", { class: "axis" }, bar), element("span", { class: "share" }, share === null ? "none" : `${Math.round(share * 100)} %`));
     }));
   }
@@ -248,10 +311,9 @@ export class FilmView extends EventTarget {
     const place = epoch === undefined ? "" : `epoch ${Number.isInteger(epoch) ? epoch : epoch.toFixed(2)}, `;
     fill(this.where, `${place}step ${grouped(frame.step)}`);
     const words = ["test accuracy", "training accuracy"].find((name) => name in frame.told);
-    fill(this.score, words ? `${words} ${(frame.told[words] * 100).toFixed(1)} %` : "");
+    fill(this.score, words ? `${words} ${saidOf(words, frame.told[words])}` : "");
     fill(this.series, ...Object.keys(this.film.curves).flatMap((name, number) => {
-      const value = frame.told[name];
-      const text = value === undefined ? "" : name.includes("loss") ? plainNumber(value, 3) : `${(value * 100).toFixed(1)} %`;
+      const text = name in frame.told ? saidOf(name, frame.told[name]) : "";
       return [element("dt", { data: { series: String(number) } }, name), element("dd", {}, text)];
     }));
     this.slider.value = String(this.index);
@@ -290,7 +352,26 @@ function largestStep(data, start, size) {
   return largest;
 }
 
-function rgbPixel(data, at, gain) {
+/** @param {number} broken the colour of what is not finite */
+function rgbPixel(data, at, gain, broken) {
+  if (!data[at] || !data[at + 1] || !data[at + 2]) return broken;
   const part = (color) => Math.min(255, Math.max(0, Math.round(128 + (data[at + color] - 128) * gain)));
   return packedColor([part(0), part(1), part(2)]);
+}
+
+/** Whether what is kept of a layer's maps was averaged from larger ones. */
+function isAveraged({ maps, map_shape: shape }) {
+  return maps[1] !== shape[1] || maps[2] !== shape[2];
+}
+
+/** The place of the number nearest to `wanted`. @param {number[]} numbers @param {number} wanted */
+function nearest(numbers, wanted) {
+  const away = numbers.map((number) => Math.abs(number - wanted));
+  return away.indexOf(Math.min(...away));
+}
+
+/** A loss or an accuracy in words; null is what JSON makes of a number that is not finite. @param {string} name @param {number|null} value */
+function saidOf(name, value) {
+  if (value === null) return "not finite";
+  return name.includes("loss") ? plainNumber(value, 3) : `${(value * 100).toFixed(1)} %`;
 }

@@ -1,7 +1,7 @@
 // The film of a run beside its network: a button in the bar opens it over the page.
 
 import { element, fill } from "./dom.js";
-import { FilmView } from "./film.js";
+import { FilmView, filmKeys } from "./film.js";
 import { errorText } from "./trouble.js";
 
 /** @param {import("./filmsource.js").FilmSource} source of the training of the network that is looked at */
@@ -10,7 +10,7 @@ export function fitFilm(context, viewer, source) {
   const close = element("button", { type: "button", class: "quiet", on: { click: () => dialog.close() } }, "Close");
   let heading;
   const dialog = element("dialog", { class: "film-sheet", "aria-label": "film of the training" },
-    element("header", {}, (heading = element("h2", {}, "Training")), close), view.node);
+    element("header", {}, (heading = element("h2", {}, "Training")), filmKeys(), close), view.node);
   dialog.addEventListener("keydown", (event) => {
     const inside = viewer.root.activeElement;
     const own = inside?.matches("select") || (event.key === " " && inside?.matches("button")) || (inside?.closest("[role=radiogroup]") && event.key.startsWith("Arrow"));
@@ -30,6 +30,8 @@ export function fitFilm(context, viewer, source) {
       return;
     }
     heading.textContent = `Training: ${view.film.title}`;
+    // Otherwise the space bar would press Close.
+    view.slider.focus();
     view.draw();
   };
   const button = element("button", { type: "button", class: "quiet training", title: "filters forming, step by step (f)", on: { click: open } }, "Training");

@@ -1,7 +1,7 @@
 // Starts the film in a file of its own: frames and style are in the page itself.
 
 import { element } from "./dom.js";
-import { FilmView } from "./film.js";
+import { FilmView, filmKeys } from "./film.js";
 import { InlineFilm } from "./filmsource.js";
 
 const FILM_THEMES = ["auto", "light", "dark"];
@@ -19,14 +19,13 @@ export class ConvscopeFilm extends HTMLElement {
     this.theme = FILM_THEMES.includes(wished.theme) ? wished.theme : "auto";
     this.button = element("button", { type: "button", class: "quiet theme", on: { click: () => this.nextTheme() } }, element("i", {}));
     this.heading = element("h1", {});
-    this.frame = element("div", { class: "film-page" }, element("header", { class: "bar" }, this.heading, element("span", { class: "dim keys" },
-      element("kbd", {}, "←"), " ", element("kbd", {}, "→"), " step  ", element("kbd", {}, "space"), " play  ", element("kbd", {}, "i"), " image  ",
-      element("kbd", {}, "l"), " layer  ", element("kbd", {}, "r"), " range"), this.button), this.view.node);
+    this.frame = element("div", { class: "film-page" }, element("header", { class: "bar" }, this.heading, filmKeys(), this.button), this.view.node);
     root.append(this.frame);
     this.paint();
     await this.view.start(wished);
     this.heading.textContent = this.view.film.title;
-    this.view.addEventListener("change", () => this.write());
+    // While it plays, more often than browsers allow.
+    this.view.addEventListener("change", () => this.view.timer === null && this.write());
     this.dark.addEventListener("change", () => this.paint(true));
     addEventListener("hashchange", () => {
       this.view.take(Object.fromEntries(new URLSearchParams(location.hash.slice(1))));

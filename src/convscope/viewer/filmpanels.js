@@ -92,7 +92,7 @@ export class TilePanel {
 
 /** Lines over the frames, with a mark at the one that is shown; a press or drag goes there. */
 export class CurvePanel {
-  /** @param {{frames: {step: number}[], curves: Object<string, number[][]>}} film @param {(index: number) => void} onChoose */
+  /** @param {{frames: {step: number}[], curves: Object<string, (number|null)[][]>, curve_ranges: Object<string, number[]>}} film @param {(index: number) => void} onChoose */
   constructor(film, onChoose) {
     this.film = film;
     this.index = 0;
@@ -138,13 +138,17 @@ export class CurvePanel {
     context.textAlign = "center";
     this.ticks(context, column, bottom);
     Object.entries(this.film.curves).forEach(([words, points], number) => {
-      const high = words.includes("loss") ? Math.max(...points.map((point) => point[1])) || 1 : 1;
-      context.beginPath();
+      const [low, high] = this.film.curve_ranges[words];
       context.lineWidth = 2;
       context.lineJoin = "round";
-      context.strokeStyle = style.getPropertyValue(`--series-${number}`);
-      for (const [place, value] of points) context.lineTo(column(place), bottom - 2 - ((bottom - 6) * value) / high);
-      context.stroke();
+      context.strokeStyle = context.fillStyle = style.getPropertyValue(`--series-${number}`);
+      for (const piece of unbroken(points)) {
+        context.beginPath();
+        const path = piece.map(([place, value]) => [column(place), bottom - 2 - ((bottom - 6) * (value - low)) / (high - low)]);
+        for (const [x, y] of path) context.lineTo(x, y);
+        if (path.length > 1) context.stroke();
+        else context.fill(dot(path[0]));
+      }
     });
     context.fillStyle = style.getPropertyValue("--ink");
     context.fillRect(Math.round(column(this.index)) - 1, 0, 2, bottom + 5);
@@ -167,4 +171,22 @@ export class CurvePanel {
     }
     context.fillRect(column(0), bottom, column(last) - column(0), 1);
   }
+}
+
+/** The parts of a curve between values that are not finite. @param {(number|null)[][]} points */
+function unbroken(points) {
+  /** @type {number[][][]} */
+  const pieces = [[]];
+  for (const [place, value] of points) {
+    if (value !== null) pieces[pieces.length - 1].push([place, value]);
+    else if (pieces[pieces.length - 1].length) pieces.push([]);
+  }
+  return pieces.filter((piece) => piece.length);
+}
+
+/** A value that stands alone. @param {number[]} at */
+function dot([x, y]) {
+  const path = new Path2D();
+  path.arc(x, y, 2.5, 0, 2 * Math.PI);
+  return path;
 }

@@ -12,11 +12,13 @@ export class LiveFilm extends PackedFilm {
 
   async open() {
     this.manifest = await this.api.json(this.path);
+    // Frames of a film that was opened before are of other ranges.
+    this.kept.clear();
     return this.manifest;
   }
 
   /** @param {string} name */
   async text(name) {
-    return (await this.api.send(`${this.path}/${name}`)).text();
+    return new TextDecoder().decode(await this.api.buffer(`${this.path}/${this.manifest.version}/${name}`));
   }
 }
