@@ -293,7 +293,7 @@ export class FilmView extends EventTarget {
     [...this.thumbs.children].forEach((thumb, number) => thumb.setAttribute("aria-pressed", String(number === image)));
     const shares = film.shares[this.index]?.[image] ?? [];
     const longest = Math.max(0, ...(film.bars[image] ?? []).map((number) => film.names[number].length));
-    this.answers.style.setProperty("--label", `${Math.min(8.5, longest * 0.5 + 0.3)}rem`);
+    this.answers.style.setProperty("--label", `${Math.min(7, longest * 0.5 + 0.3)}rem`);
     const best = Math.max(...shares.map((share) => share ?? 0));
     fill(this.answers, ...(film.bars[image] ?? []).map((number, place) => {
       const share = shares[place];
