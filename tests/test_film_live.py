@@ -121,7 +121,10 @@ def test_the_space_bar_plays_the_film_that_a_key_opened(live: LivePage, run: Run
 
 
 @pytest.mark.browser
-def test_a_film_packed_again_is_opened_anew_where_it_stood(live: LivePage, server: Server, run: Run) -> None:
+@pytest.mark.parametrize("by", ["another tab", "another look"])
+def test_a_film_packed_again_is_opened_anew_where_it_stood(
+    live: LivePage, server: Server, run: Run, by: str
+) -> None:
     steps = open_film(run.folder).steps
     open_by_key(live, steps)
     live.press("i", "l", "r", "\ue012")
@@ -129,7 +132,11 @@ def test_a_film_packed_again_is_opened_anew_where_it_stood(live: LivePage, serve
     before = live.get("viewer.film.film.version")
     metrics = run.folder / "metrics.csv"
     metrics.write_bytes(metrics.read_bytes())
-    server.ask(f"/api/films/{server.ask('/api/start')['models'][0]['id']}")
+    if by == "another tab":
+        server.ask(f"/api/films/{server.ask('/api/start')['models'][0]['id']}")
+    else:
+        live.run("viewer.film.source.open()")
+        live.wait("viewer.film.source.manifest !== viewer.film.film")
     chosen = live.get("viewer.film.chosen")
     live.press("\ue012")
     live.wait("viewer.film.film.version !== arguments[0]", before)

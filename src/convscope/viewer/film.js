@@ -181,6 +181,11 @@ export class FilmView extends EventTarget {
   async draw() {
     if (this.reopening) return;
     const { index, film } = this;
+    // Another view of the same source has opened it anew.
+    if (film !== this.source.manifest) {
+      await this.reopen();
+      return;
+    }
     const arrays = await this.source.frame(index).catch((cause) => film === this.film && this.refuse(cause));
     // Another step may have been chosen while this one was unpacked.
     if (!arrays || index !== this.index || film !== this.film) return;

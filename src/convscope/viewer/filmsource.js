@@ -7,6 +7,7 @@ const FILM_BYTES = 96 * 1024 * 1024;
 
 /**
  * @typedef {Object} FilmSource
+ * @property {any} manifest that of the film opened last
  * @property {() => Promise<any>} open the film's manifest
  * @property {() => Promise<Map<string, any>>} pictures how the images are shown
  * @property {(index: number) => Promise<Map<string, any>>} frame kernels/N, maps/N and scales/N of one kept step

@@ -11,10 +11,12 @@ export class LiveFilm extends PackedFilm {
   }
 
   async open() {
-    this.manifest = await this.api.json(this.path);
-    // Frames of a film that was opened before are of other ranges.
+    const found = await this.api.json(this.path);
+    if (found.version === this.manifest?.version) return this.manifest;
+    this.manifest = found;
+    // Frames of the film as it was before are of other ranges.
     this.kept.clear();
-    return this.manifest;
+    return found;
   }
 
   /** @param {string} name */
