@@ -448,6 +448,10 @@ def test_a_long_film_is_animated_in_some_of_its_steps_and_none_is_held(
     done = command("film", tmp_path, "--animate", tmp_path / "film.gif", "--per-second", "50")
     assert done.out == f"animation of 240 of 500 steps: {tmp_path / 'film.gif'}\n"
     assert 0 < most <= 3, "frames are read one at a time"
+    monkeypatch.setattr("convscope.exhibits.film_data.pack_film.__defaults__", (100_000,))
+    done = command("film", tmp_path, "-o", tmp_path / "film.html")
+    shown, of = re.match(r"film of (\d+) of (\d+) steps", done.out).groups()  # type: ignore[union-attr]
+    assert 2 <= int(shown) < int(of) == 500
     with Image.open(tmp_path / "film.gif") as animation:
         assert animation.n_frames == 240
 

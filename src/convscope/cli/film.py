@@ -75,12 +75,16 @@ def run(
         print_json(_described(strip))
     tell = _quiet if json else say
     if output is not None:
-        from convscope.exhibits.film_page import write_film
+        from convscope.exhibits.film_data import pack_film
+        from convscope.exhibits.film_page import page_bytes
+        from convscope.files import atomic_write
 
         with counting("packing the film's frames") as progress:
-            write_film(strip, output, layer=layer, image=image, progress=progress)
+            manifest, chunks = pack_film(strip, layer=layer, image=image, progress=progress)
+        atomic_write(output, page_bytes(manifest, chunks))
         size = output.stat().st_size / 1e6 if output.is_file() else 0
-        tell(f"film of {len(strip)} steps: {output} ({size:.1f} MB, one file, needs no network)")
+        steps = _steps(len(manifest["frames"]), strip)
+        tell(f"film of {steps}: {output} ({size:.1f} MB, one file, needs no network)")
         if output.is_file():
             tell(f"open it in a browser: {output.resolve().as_uri()}")
     if animate is not None:
@@ -124,8 +128,12 @@ def write_animation(
         frames = FilmFrames(strip, layer=layer, image=image, progress=progress)
     with counting("drawing frames") as progress:
         save_animation(path, frames, per_second=per_second, progress=progress)
-    of = f" of {len(strip):,}" if len(frames) < len(strip) else ""
-    return f"animation of {len(frames)}{of} steps: {path}"
+    return f"animation of {_steps(len(frames), strip)}: {path}"
+
+
+def _steps(shown: int, strip: Strip) -> str:
+    """How many steps of a film are shown, and of how many."""
+    return f"{shown:,} of {len(strip):,} steps" if shown < len(strip) else f"{shown} steps"
 
 
 def _described(strip: Strip) -> dict[str, Any]:

@@ -164,7 +164,8 @@ class FilmFrames:
         name = shortened(f"layer {layer['name']}", PANEL, CAPTION)
         shown = some_of(min(TILES, layer["maps"][0]), layer["map_shape"][0])
         if self.view is None:
-            return [[name, shortened(f"{shown} maps of {size_words(layer)}", PANEL, CAPTION)]]
+            # Beside the maps there are no filters: their heading has the room of two.
+            return [[name, shortened(f"{shown} maps of {size_words(layer)}", 2 * PANEL + GAP, CAPTION)]]
         size, _, averaged = size_words(layer).partition(", ")
         maps = [f"their maps, {shown} of {size}", averaged]
         return [[name, shortened(self.view.words, PANEL, CAPTION)], [text for text in maps if text]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,10 +41,14 @@ def write_film(strip: Strip, path: str | os.PathLike[str], **choices: Any) -> Pa
 
 def film_bytes(strip: Strip, **choices: Any) -> bytes:
     """The HTML file :func:`write_film` writes; the same film gives the same bytes."""
-    manifest, chunks = pack_film(strip, **choices)
+    return page_bytes(*pack_film(strip, **choices))
+
+
+def page_bytes(manifest: Mapping[str, Any], chunks: Mapping[str, str]) -> bytes:
+    """The HTML file of a film that is packed; see :func:`~convscope.exhibits.film_data.pack_film`."""
     return one_file(
         "film",
-        f"{strip.manifest['title']} · film · convscope",
+        f"{manifest['title']} · film · convscope",
         {"film": pack_json(manifest)},
         chunks,
         element="convscope-film",
