@@ -62,7 +62,7 @@ def test_the_routes_are_those_the_page_needs_and_no_others() -> None:
         "/api/looks/x/attribution",
         "/api/looks/x/export",
         "/api/films/x",
-        "/api/films/x/x",
+        "/api/films/x/x/x",
         "/api/lessons",
         "/api/lessons/x",
         "/api/lessons/x/file",
