@@ -41,5 +41,23 @@ def choose_classes(wanted: Sequence[str] | None, known: Sequence[str], name: str
     return tuple(wanted)
 
 
+def distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, with a number after each that stood before: what has one name cannot be told apart.
+
+    Examples
+    --------
+    >>> distinct(["crane", "crane", "dog"])
+    ('crane', 'crane (2)', 'dog')
+    """
+    found: dict[str, None] = {}
+    for name in names:
+        number, one = 1, name
+        while one in found or (number > 1 and one in names):
+            number += 1
+            one = f"{name} ({number})"
+        found[one] = None
+    return tuple(found)
+
+
 def _all(known: Sequence[str]) -> str:
     return listed((printable(one) for one in known), shown=20)

@@ -31,11 +31,13 @@ class Layout:
     """Files by part and class.
 
     ``parts`` maps ``"train"`` (and ``"test"``, where there is one) to pairs of a file and its class;
-    ``classes`` are those with files in ``train``, sorted.
+    ``classes`` are those with files in ``train``, sorted; ``root`` is the folder, with a slash, that their
+    folders lie in.
     """
 
     classes: tuple[str, ...]
     parts: dict[str, list[tuple[str, str]]]
+    root: str
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -82,7 +84,7 @@ def find_layout(tree: Tree) -> Layout:
     _say(problems, "outside_classes", outside, "file", "outside the class folders")
     _say(problems, "not_a_picture", others, "file", "not a picture in a format that is read")
     classes = _settle(files, folders, problems)
-    return Layout(classes, files, problems)
+    return Layout(classes, files, roots["train"], problems)
 
 
 def _settle(

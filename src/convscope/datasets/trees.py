@@ -10,7 +10,8 @@ import os
 import stat
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from typing import Protocol
 
@@ -20,9 +21,28 @@ from convscope.data.reading import read_file
 from convscope.datasets.problems import Problem, counted, listed
 from convscope.errors import DatasetError, ImageError
 
+
+def _lzma_error() -> tuple[type[Exception], ...]:
+    try:
+        from lzma import LZMAError
+    except ImportError:  # Python can be built without it
+        return ()
+    return (LZMAError,)
+
+
 _HEAD = 64
+_TAIL, _PIECE = 4096, 2**20
 _MOST_DIRECTORY_BYTES = 512 * 2**20  # of a zip file: some four million entries
 _TIGHT, _TIGHT_FROM = 200, 2**20
+_DAMAGED: tuple[type[Exception], ...] = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    OSError,
+    ValueError,
+    *_lzma_error(),
+)
+_UNREADABLE: tuple[type[Exception], ...] = (*_DAMAGED, RuntimeError)  # locked, or packed in an unknown way
 _SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini", "__macosx"))
 
 
@@ -52,6 +72,18 @@ class Tree(Protocol):
 
     def head(self, name: str) -> bytes:
         """The first bytes of a file; none if it cannot be read."""
+        ...
+
+    def length(self, name: str) -> int:
+        """Bytes of a file; -1 if that is not known."""
+        ...
+
+    def mark(self, name: str) -> bytes:
+        """Something that files of the same bytes have in common, quickly had; none if it cannot be read."""
+        ...
+
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """All bytes of a file, piece by piece; OSError if it cannot be read."""
         ...
 
 
@@ -125,7 +157,7 @@ class FolderTree:
 
     def read(self, name: str, limits: Limits) -> bytes:
         """Contents of a file; ImageError if it cannot be read."""
-        path = os.path.join(self.path, *name.split("/"))
+        path = self._place(name)
         try:
             return read_file(path, limits)
         except ImageError as error:
@@ -135,13 +167,38 @@ class FolderTree:
     def head(self, name: str) -> bytes:
         """The first bytes of a file; none if it cannot be read."""
         try:
-            path = os.path.join(self.path, *name.split("/"))
+            path = self._place(name)
             if not stat.S_ISREG(os.stat(path).st_mode):
                 return b""
             with open(path, "rb", buffering=0) as file:
                 return file.read(_HEAD) or b""
         except OSError:
             return b""
+
+    def length(self, name: str) -> int:
+        """Bytes of a file; -1 if that is not known."""
+        try:
+            return os.stat(self._place(name)).st_size
+        except OSError:
+            return -1
+
+    def mark(self, name: str) -> bytes:
+        """The last bytes of a file; none if it cannot be read."""
+        try:
+            with open(self._place(name), "rb", buffering=0) as file:
+                file.seek(-min(_TAIL, os.fstat(file.fileno()).st_size), os.SEEK_END)
+                return blake2b(file.read(_TAIL) or b"", digest_size=16).digest()
+        except OSError:
+            return b""
+
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """All bytes of a file, piece by piece; OSError if it cannot be read."""
+        with open(self._place(name), "rb", buffering=0) as file:
+            while piece := file.read(_PIECE):
+                yield piece
+
+    def _place(self, name: str) -> str:
+        return os.path.join(self.path, *name.split("/"))
 
 
 class ZipTree:
@@ -221,6 +278,23 @@ class ZipTree:
         except ImageError:
             return b""
 
+    def length(self, name: str) -> int:
+        """Bytes of an entry, as the directory says."""
+        return self._entries[name].file_size
+
+    def mark(self, name: str) -> bytes:
+        """The checksum of an entry, as the directory says."""
+        return self._entries[name].CRC.to_bytes(4, "little")
+
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """All bytes of an entry, piece by piece; OSError if it cannot be read."""
+        try:
+            with self._zip.open(self._entries[name]) as file:
+                while piece := file.read(_PIECE):
+                    yield piece
+        except _UNREADABLE as error:
+            raise OSError(str(error)) from error
+
     def _read(self, entry: zipfile.ZipInfo, shown: str, most: int) -> bytes:
         try:
             with self._zip.open(entry) as file:
@@ -228,7 +302,7 @@ class ZipTree:
                 if len(data) < most:
                     file.read(1)  # only the end of an entry has its checksum compared
                 return data
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
+        except _DAMAGED as error:
             raise ImageError(f"`{shown}` cannot be unpacked: {error}", code="damaged") from error
         except NotImplementedError as error:
             raise ImageError(f"`{shown}` is packed in a way that is not read", code="unreadable") from error
