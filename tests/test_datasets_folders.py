@@ -271,3 +271,47 @@ def test_nothing_left_to_test_on_is_said(tmp_path):
     dataset = load_dataset(write(tmp_path, same))
     assert len(dataset.test) == 0
     assert set(problems_of(dataset)) == {"nothing_to_test"}
+
+
+@pytest.mark.parametrize("outer", ["data/", "some/data/"])
+@pytest.mark.parametrize("strangers", [["docs/readme.md"], ["docs/a/b.txt", "code/net.py"]])
+def test_folders_without_pictures_beside_the_data_are_not_looked_at(tmp_path, outer, strangers):
+    files = {f"{outer}train/{name}": pixels for name, pixels in pets(4).items()}
+    files |= {f"{outer}test/{name}": 255 - pixels for name, pixels in pets(2).items()}
+    files |= dict.fromkeys(strangers, b"words")
+    for place in (write(tmp_path / "here", files), zipped(tmp_path / "here.zip", files)):
+        dataset = load_dataset(place)
+        assert dataset.split == "given"
+        assert dataset.classes == ("cat", "dog", "owl")
+        assert (len(dataset.train), len(dataset.test)) == (12, 6)
+        assert problems_of(dataset)["outside_classes"].names == tuple(sorted(strangers))
+
+
+def test_folders_without_pictures_beside_the_parts_are_not_looked_at(tmp_path):
+    files = {f"train/{name}": pixels for name, pixels in pets(4).items()}
+    dataset = load_dataset(write(tmp_path, {**files, "docs/readme.md": b"words"}))
+    assert dataset.classes == ("cat", "dog", "owl")
+    files |= {f"test/{name}": 255 - pixels for name, pixels in pets(2).items()}
+    dataset = load_dataset(write(tmp_path, files))
+    assert "unused_split" not in problems_of(dataset)
+
+
+def test_a_class_with_folders_in_it_beside_an_empty_class_stays_a_class(tmp_path):
+    nested = {f"cat/{n}/{n}.png": picture(n) for n in range(5)}
+    dataset = load_dataset(write(tmp_path, {**nested, "dog": None}))
+    assert dataset.classes == ("cat",)
+    assert problems_of(dataset)["empty_class"].names == ("dog",)
+
+
+@pytest.mark.parametrize("name", ["x,y", "x, y", "p:q", "a,b:c,d"])
+def test_a_class_with_a_comma_or_colon_in_its_name_can_be_chosen(tmp_path, name):
+    write(
+        tmp_path / "pets", {**pets(5, "cat x y"), **{f"{name}/{n}.png": picture(n + 700) for n in range(5)}}
+    )
+    assert load_dataset(f"{tmp_path}/pets:{name}").classes == (name,)
+    assert load_dataset(f"{tmp_path}/pets:cat,{name}").classes == ("cat", name)
+
+
+def test_folders_whose_names_look_the_same_get_numbers(tmp_path):
+    write(tmp_path, {**pets(5, "cat"), "a\nb/1.png": picture(1), "a\\nb/1.png": picture(2)})
+    assert load_dataset(tmp_path).classes == ("a\\nb", "a\\nb (2)", "cat")

@@ -137,7 +137,9 @@ def _class_problems(dataset: Dataset, different: int) -> list[Problem]:
         text = f"{word} no pictures to train on: {listed(untrained)}"
         alone.append(Problem("empty_class", text, untrained))
     if not len(dataset.test):
-        text = "no picture is left to test on: what could be kept apart cannot be read or is trained on as well"
+        text = (
+            "no picture is left to test on: what could be kept apart cannot be read or is trained on as well"
+        )
         if different <= len(dataset.classes):
             text = "no picture is left to test on: every class has one picture, or copies of one"
         alone.append(Problem("nothing_to_test", text, dataset.classes))
@@ -191,6 +193,12 @@ def parse_spec(spec: str) -> tuple[str, tuple[str, ...] | None]:
     # A path may hold a colon itself, as those of Windows do.
     if not colon or os.path.exists(spec) or after[:1] in ("/", "\\"):
         return spec, None
+    # The name of a class may, too: what is there already ends the place.
+    shorter = name
+    while ":" in shorter and not (shorter in NAMES or os.path.exists(shorter)):
+        shorter = shorter.rpartition(":")[0]
+    if shorter in NAMES or os.path.exists(shorter):
+        name, after = shorter, spec[len(shorter) + 1 :]
     names = tuple(word.strip() for word in after.split(","))
     if not all(names):
         raise UsageError(f"after the colon of {spec!r} there must be class names with commas between")
@@ -198,7 +206,15 @@ def parse_spec(spec: str) -> tuple[str, tuple[str, ...] | None]:
 
 
 def _no_such(name: str) -> DatasetError:
+    from convscope.datasets.trees import is_cut_zip
+
     shown = printable(name)
+    if is_cut_zip(name):
+        return DatasetError(
+            f"`{shown}` is a damaged or incomplete zip file: its end is missing",
+            code="damaged",
+            hint="Get it again.",
+        )
     if os.path.isfile(name):
         return DatasetError(
             f"`{shown}` is a file, but not a zip file of pictures",

@@ -205,7 +205,7 @@ class ZipTree:
     """A zip file, read where it lies.
 
     Entries that could only do harm (names that lead out of the archive, links, entries packed more tightly
-    than any picture is) are left out and counted.
+    than any picture is) are left out and counted. Of entries with one name the last is read, which is said.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -230,20 +230,25 @@ class ZipTree:
         unsafe: list[str] = []
         linked: list[str] = []
         tight: list[str] = []
+        twice: list[str] = []
         for entry in self._zip.infolist():
-            name = entry.filename
+            name = _plain(entry.filename)
             parts = name.rstrip("/").split("/")
+            if not name:
+                continue  # the archive's own folder, `./`
             if not _is_safe(name, parts):
-                unsafe.append(printable(name))
+                unsafe.append(printable(entry.filename))
             elif any(is_hidden(part) for part in parts):
                 continue
-            elif entry.is_dir():
+            elif name.endswith("/"):
                 folders.add("/".join(parts))
             elif stat.S_ISLNK(entry.external_attr >> 16):
                 linked.append(printable(name))
             elif entry.file_size > max(_TIGHT_FROM, _TIGHT * entry.compress_size):
                 tight.append(printable(name))
             else:
+                if name in self._entries:
+                    twice.append(printable(name))
                 self._entries[name] = entry
         # What is kept here is enough; a second list of all entries would take megabytes.
         self._zip.filelist.clear()
@@ -257,6 +262,10 @@ class ZipTree:
         self.folders: Sequence[str] = sorted(folders)
         _note(self.problems, "unsafe_name", unsafe, "name", "leads", "lead", "out of the archive")
         _note(self.problems, "not_a_file", linked, "entry", "is", "are", "a link, not a file", "entries")
+        if twice:
+            text = f"{counted(len(twice), 'entry has', 'entries have')} the name of an earlier one, which is"
+            text += f" not read: {listed(twice)}"
+            self.problems.append(Problem("repeated_name", text, tuple(twice)))
         _note(
             self.problems, "packed_too_tightly", tight, "entry", "would", "would",
             f"unpack to more than {_TIGHT} times its size", "entries",
@@ -307,7 +316,11 @@ class ZipTree:
         except NotImplementedError as error:
             raise ImageError(f"`{shown}` is packed in a way that is not read", code="unreadable") from error
         except RuntimeError as error:  # how zipfile says that a password is asked for
-            raise ImageError(f"`{shown}` is locked with a password", code="unreadable") from error
+            raise ImageError(
+                f"`{shown}` is locked with a password",
+                code="unreadable",
+                hint="Unpack the zip file with its password, and name the folder.",
+            ) from error
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
@@ -324,10 +337,31 @@ def _leads_to_file(entry: os.DirEntry[str]) -> bool:
         return False
 
 
+def _plain(name: str) -> str:
+    """The name of an entry as others write it: with slashes, and nothing that stands for the same folder.
+
+    Examples
+    --------
+    >>> _plain("./cat//1.png"), _plain("cat\\\\1.png"), _plain("cat/"), _plain("/cat/..")
+    ('cat/1.png', 'cat/1.png', 'cat/', '/cat/..')
+    """
+    parts = name.replace("\\", "/").split("/")
+    kept = [part for part in parts[1:-1] if part not in ("", ".")]
+    return "/".join([*([] if parts[0] == "." else parts[:1]), *kept, *parts[1:][-1:]])
+
+
 def _is_safe(name: str, parts: list[str]) -> bool:
-    return not (
-        name.startswith("/") or "\\" in name or "\0" in name or ":" in parts[0] or {"..", ".", ""} & {*parts}
-    )
+    drive = len(parts[0]) == 2 and parts[0][0].isalpha() and parts[0][1] == ":"
+    return not (drive or name.startswith("/") or "\0" in name or {"..", ".", ""} & {*parts})
+
+
+def is_cut_zip(path: str | os.PathLike[str]) -> bool:
+    """Whether a file begins as a zip file does but has no end."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(4) == b"PK\x03\x04" and not zipfile.is_zipfile(path)
+    except OSError:
+        return False
 
 
 def _directory_bytes(path: str | os.PathLike[str]) -> int:
