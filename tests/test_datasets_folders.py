@@ -315,3 +315,16 @@ def test_a_class_with_a_comma_or_colon_in_its_name_can_be_chosen(tmp_path, name)
 def test_folders_whose_names_look_the_same_get_numbers(tmp_path):
     write(tmp_path, {**pets(5, "cat"), "a\nb/1.png": picture(1), "a\\nb/1.png": picture(2)})
     assert load_dataset(tmp_path).classes == ("a\\nb", "a\\nb (2)", "cat")
+
+
+def test_run_folders_are_no_classes(tmp_path):
+    run = {"run.json": b'{\n "schema": "convscope.run/1",\n "model": {}}\n', "curves.png": picture(5)}
+    files = {
+        f"{place}/{name}": content for place in ("one", "runs/a", "runs/b") for name, content in run.items()
+    }
+    dataset = load_dataset(write(tmp_path, {**pets(), **files, "owl/run.json": b'{"schema": "other"}'}))
+    assert dataset.classes == ("cat", "dog", "owl")
+    assert {problem.code for problem in dataset.problems} == {"run_folder", "not_a_picture"}
+    assert problems_of(dataset)["run_folder"].message == (
+        "3 folders were made by `convscope train`; left out: one, runs/a, runs/b"
+    )

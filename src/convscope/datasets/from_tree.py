@@ -162,7 +162,7 @@ def _some_shapes(tree: Tree, files: Listing, settings: Settings) -> list[tuple[i
     some = nsmallest(_LOOKED_AT, names, key=lambda name: blake2b(fsencode(name), digest_size=8).digest())
     shapes: list[tuple[int, int]] = []
     first: ImageError | None = None
-    for name in [*some, *names]:
+    for name in [*sorted(some), *names]:
         try:
             data = tree.read(name, settings.limits)
             shapes.append(decode_quickly(data, printable(name), settings.limits)[0].shape[:2])

@@ -170,7 +170,11 @@ def _named(spec: str, root: str | os.PathLike[str] | None, settings: Settings) -
     from convscope.datasets.trees import FolderTree, ZipTree
 
     if os.path.isdir(name):
-        return read_tree(FolderTree(name), spec, settings)
+        tree = FolderTree(name)
+        if os.path.basename(name.rstrip(os.sep)) in ("", os.curdir, os.pardir):
+            # A dot says where a folder is seen from, not what it is called.
+            spec = tree.name + spec[len(name) :]
+        return read_tree(tree, spec, settings)
     if os.path.isfile(name) and zipfile.is_zipfile(name):
         return read_tree(ZipTree(name), spec, settings)
     raise _no_such(name)

@@ -101,7 +101,8 @@ def is_hidden(name: str) -> bool:
 class FolderTree:
     """A folder on disk.
 
-    Links are followed, but no folder is listed twice, so that a link to a folder above ends.
+    Links are followed, but no folder is listed twice, so that a link to a folder above ends. Run folders of
+    `convscope train` are no part of the data.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -113,6 +114,7 @@ class FolderTree:
         twice: list[str] = []
         odd: list[str] = []
         closed: list[str] = []
+        runs: list[str] = []
         seen: set[tuple[int, int]] = set()
         waiting = [("", self.path)]
         while waiting:
@@ -133,6 +135,9 @@ class FolderTree:
                 twice.append(printable(name))
                 continue
             seen.add((status.st_dev, status.st_ino))
+            if name and _is_run(found):
+                runs.append(name)
+                continue
             if name:
                 folders.append(name)
             below = []
@@ -150,7 +155,11 @@ class FolderTree:
             waiting[:0] = [(inner, place) for link, inner, place in reversed(below) if link]
             waiting += [(inner, place) for link, inner, place in reversed(below) if not link]
         self.files: Sequence[str] = sorted(files)
-        self.folders: Sequence[str] = sorted(folders)
+        self.folders: Sequence[str] = _without_empty_above(folders, files, runs)
+        _note(
+            self.problems, "run_folder", [*map(printable, runs)], "folder", "was", "were",
+            "made by `convscope train`",
+        )  # fmt: skip
         _note(self.problems, "linked_twice", twice, "link", "leads", "lead", "to a folder that was listed")
         _note(self.problems, "not_a_file", odd, "entry", "is", "are", "no ordinary file", "entries")
         _note(self.problems, "unreadable", closed, "folder", "cannot", "cannot", "be listed")
@@ -321,6 +330,29 @@ class ZipTree:
                 code="unreadable",
                 hint="Unpack the zip file with its password, and name the folder.",
             ) from error
+
+
+def _is_run(entries: Sequence[os.DirEntry[str]]) -> bool:
+    """Whether a folder with these entries is one that training made: its pictures are drawings of it."""
+    for entry in entries:
+        if entry.name == "run.json" and _leads_to_file(entry):
+            try:
+                with open(entry.path, "rb") as file:
+                    return b'"convscope.run/' in file.read(200)
+            except OSError:
+                return False
+    return False
+
+
+def _without_empty_above(folders: list[str], files: Sequence[str], runs: Sequence[str]) -> list[str]:
+    """``folders``, sorted, without those that hold nothing but the run folders left out."""
+    kept = {*folders}
+    for run in runs:
+        above = run.rpartition("/")[0]
+        while above and not any(name.startswith(f"{above}/") for name in (*kept, *files)):
+            kept.discard(above)
+            above = above.rpartition("/")[0]
+    return sorted(kept)
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from convscope.datasets.load import parse_spec
 from convscope.errors import OutputError, UsageError
 from convscope.files import atomic_write
 from convscope.models.building import seeded
@@ -194,6 +195,7 @@ def train(
         raise UsageError("`resume` needs `run`: the folder of the run to go on with")
     folder = RunFolder(Path(run) if run is not None else _default_folder(model, data))
     if not resume and not helper:
+        _refuse_within(folder.path, data)
         folder.refuse_what_exists()
     config = folder.config() if resume else None
     if tensorboard:
@@ -356,9 +358,23 @@ def _silent(text: str) -> None:
     """Say nothing."""
 
 
+def _refuse_within(run: Path, data: Any) -> None:
+    """A run folder inside the data folder would be taken for a class of it."""
+    if not isinstance(data, str | os.PathLike):
+        return
+    place = Path(os.path.realpath(os.path.expanduser(parse_spec(os.fspath(data))[0])))
+    own = Path(os.path.realpath(run.expanduser()))
+    if place.is_dir() and (own == place or place in own.parents):
+        raise UsageError(
+            f"the run folder `{run}` would lie inside the data folder `{data}`",
+            hint=f"Name a folder elsewhere: --run {shlex.quote(str(place.parent / 'runs' / own.name))}",
+        )
+
+
 def _default_folder(model: Any, data: Any) -> Path:
     def short(value: Any, default: str) -> str:
         text = default if value is None else value if isinstance(value, str | Path) else type(value).__name__
+        text = os.path.abspath(text) if str(text) in (os.curdir, os.pardir) else text
         name = str(text).replace(":", "-").replace(",", "-").rstrip("/").rpartition("/")[2]
         return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)[:60]
 
