@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+IN_ONE_PART = "copies are kept in one part"
+
+
 def digests(images: NDArray[np.uint8]) -> list[bytes]:
     """A hash of the pixels of each picture of ``uint8 (pictures, height, width, channels)``.
 
@@ -121,16 +124,14 @@ _BYTES = "byte for byte"
 def without_copies(copies: Sequence[tuple[int, int]], test: Split) -> tuple[Split, str]:
     """``test`` without the pictures that are trained on, and a sentence about it, empty if all stay.
 
-    For a test part made here, in memory; what lies in memory is moved, not copied.
+    For a test part made here, in memory.
     """
     assert test.images is not None
     if not copies:
         return test, ""
     gone = {index for index, _ in copies}
     kept = [index for index in range(len(test)) if index not in gone]
-    for new, old in enumerate(kept):
-        test.images[new] = test.images[old]
     word = counted(len(copies), "picture is", "pictures are")
     note = f"{word} kept out of the test part, since the same pixels are trained on"
     names = [test.names[index] for index in kept]
-    return Split(test.labels[kept], names, images=test.images[: len(kept)]), note
+    return Split(test.labels[kept], names, images=test.images[kept]), note

@@ -16,7 +16,7 @@ import numpy as np
 from convscope.data.names import printable
 from convscope.data.plain_jpeg import decode_quickly
 from convscope.datasets.classes import choose_classes, distinct
-from convscope.datasets.copies import file_copies
+from convscope.datasets.copies import IN_ONE_PART, file_copies
 from convscope.datasets.dataset import Dataset
 from convscope.datasets.fitting import choose_size, fit, scaled_note
 from convscope.datasets.layout import find_layout
@@ -103,7 +103,7 @@ def _made_parts(tree: Tree, root: str, parts: dict[str, Listing], settings: Sett
     if not copies:
         return _Made(same, [])
     word = counted(copies, "picture is a copy of another", "pictures are copies of others")
-    return _Made(same, [f"{word}, byte for byte; copies are kept in one part"])
+    return _Made(same, [f"{word}, byte for byte; {IN_ONE_PART}"])
 
 
 def _same(tree: Tree, parts: dict[str, Listing], settings: Settings) -> dict[str, str]:

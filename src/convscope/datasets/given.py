@@ -10,7 +10,7 @@ import numpy as np
 
 from convscope.data.names import printable
 from convscope.datasets.classes import distinct
-from convscope.datasets.copies import copies_problem, digests, find_copies, two_classes_problem
+from convscope.datasets.copies import IN_ONE_PART, copies_problem, digests, find_copies, two_classes_problem
 from convscope.datasets.dataset import Dataset
 from convscope.datasets.fitting import choose_size, fit, scaled_note
 from convscope.datasets.given_items import Items
@@ -83,7 +83,7 @@ def _split_in_two(part: _Part, seed: int) -> tuple[list[_Part], list[str]]:
     chosen = choose_test([str(index) for index in part.places], part.labels, seed, same)
     copies = len(same) - len(set(same)) if same is not None else 0
     word = counted(copies, "picture is a copy of another", "pictures are copies of others")
-    return part.parted(chosen), [f"{word}, pixel for pixel; copies are kept in one part"] if copies else []
+    return part.parted(chosen), [f"{word}, pixel for pixel; {IN_ONE_PART}"] if copies else []
 
 
 def _size_note(note: str, parts: Sequence[_Part], target: tuple[int, int]) -> str:

@@ -72,6 +72,32 @@ def load_dataset(
     >>> twos_and_sevens.classes, twos_and_sevens.train.images.shape
     (('2', '7'), (285, 8, 8, 1))
     """
+    return guarded(
+        read_dataset(
+            spec,
+            root=root,
+            size=size,
+            strict=strict,
+            seed=seed,
+            classes=classes,
+            memory=memory,
+            on_progress=on_progress,
+        )
+    )
+
+
+def read_dataset(
+    spec: Any,
+    *,
+    root: str | os.PathLike[str] | None = None,
+    size: int | None = None,
+    strict: bool = False,
+    seed: int = 0,
+    classes: Sequence[str] | None = None,
+    memory: int = MEMORY,
+    on_progress: Progress | None = None,
+) -> Dataset:
+    """As ``load_dataset``, before it is looked into which pictures are in both parts (``guarded``)."""
     if size is not None and not 1 <= size <= 4096:
         raise UsageError(f"`size` must be 1 to 4096 pixels; got {size}")
     wanted = tuple(classes) if classes is not None else None
@@ -81,8 +107,8 @@ def load_dataset(
 
         if root is not None:
             raise UsageError("`root` says where the files of cifar10 are; a torch Dataset needs none")
-        return guarded(read_given(spec, settings))
-    return guarded(_named(os.fspath(spec), root, settings))
+        return read_given(spec, settings)
+    return _named(os.fspath(spec), root, settings)
 
 
 def guarded(dataset: Dataset) -> Dataset:

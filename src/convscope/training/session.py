@@ -7,7 +7,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +15,11 @@ import torch
 from torch import nn
 
 from convscope.datasets.load import parse_spec
+from convscope.datasets.split import CANNOT_BE_READ
 from convscope.errors import OutputError, UsageError
 from convscope.files import atomic_write
 from convscope.models.building import seeded
+from convscope.models.run_models import CONFIG_NAME
 from convscope.training import events
 from convscope.training import state as states
 from convscope.training.engine import Engine
@@ -325,6 +327,10 @@ def _finish(
     from convscope.training.plots import draw_run
 
     folder.write_table("metrics", engine.history)
+    config, unread = _with_problems(config, plan)
+    found = replace(found, notes=tuple(config["data"]["problems"]))
+    if unread:
+        folder.write_json(CONFIG_NAME, config)
     folder.write_evaluation(
         found, {"split": "test", "cpu_seconds": time.process_time() - options.began, "step": engine.step}
     )
@@ -337,10 +343,33 @@ def _finish(
     if given and engine.average is not None:
         # Trained in place: what it ends with is what was measured.
         engine.module.load_state_dict(engine.final_weights())
-    every = (*plan.notes, *notes)
+    every = dict.fromkeys((*plan.notes, *unread, *notes))
     return Run(
-        folder.path, config, tuple(engine.history), found, every, plan.network.module if given else None
+        folder.path,
+        config,
+        tuple(engine.history),
+        found,
+        tuple(every),
+        plan.network.module if given else None,
     )
+
+
+def _with_problems(config: Mapping[str, Any], plan: Plan) -> tuple[Mapping[str, Any], list[str]]:
+    """What ``run.json`` says at the end, and the problems met since it was written.
+
+    Of pictures that are streamed it is known only now which could not be read.
+    """
+    told = list(config["data"]["problems"])
+    now = [str(problem) for problem in plan.dataset.problems]
+    unread = [text for text in now if text not in told]
+    if not unread:
+        return config, []
+    met = [str(problem) for split in plan.dataset.parts.values() for problem in split.problems]
+    # A count that was written when training began, of the same pictures, is not said beside the new one.
+    kept = [text for text in told if text in now or not (met and CANNOT_BE_READ in text)]
+    data = {**config["data"], "problems": [*kept, *unread]}
+    notes = [text for text in config["notes"] if text not in told or text in kept]
+    return {**config, "data": data, "notes": [*notes, *unread]}, unread
 
 
 def _both(
