@@ -20,6 +20,8 @@ from convscope.datasets import load_dataset
 from convscope.datasets.copies import digests, find_copies
 from convscope.errors import TrainingError, UsageError
 from convscope.training import Recipe, evaluate, train
+from convscope.training.evaluation import Evaluation
+from convscope.training.plots import confusion_matrix, curves
 from dataset_writers import picture, png, write, zipped
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -249,3 +251,29 @@ def test_evaluate_counts_what_it_reads_and_measures(learned: Callable[..., Path]
     )
     assert counts["read"][-1] == (60, 60)
     assert counts["measured"][-1] == (12, 12)
+
+
+LONG = "/home/somebody/path/to/a/folder_of_networks/my_networks.py:ALongName on photos_with_a_name:alpha,beta"
+
+
+@pytest.mark.parametrize("title", ["net on pets", LONG])
+def test_what_stands_above_a_picture_of_a_run_is_not_cut_off(title: str) -> None:
+    pytest.importorskip("matplotlib", reason="the extra `plots` is not installed")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    found = Evaluation(0.6693, (0.622, 0.714), 0.6, np.array([[120, 45], [87, 147]]), ("alpha", "beta"))
+    row = {"epoch": 1, "train_loss": 0.9, "train_accuracy": 0.5, "test_loss": 0.8, "test_accuracy": 0.6}
+    for figure in (confusion_matrix(found, title), curves([row], title)):
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        box = figure._suptitle.get_window_extent(canvas.get_renderer())  # type: ignore[attr-defined]
+        assert title.replace(" ", "") in figure.get_suptitle().replace("\n", "").replace(" ", "")
+        assert box.x0 >= 0
+        assert box.x1 <= figure.bbox.width
+
+
+def test_a_single_epoch_is_counted_in_whole_numbers() -> None:
+    pytest.importorskip("matplotlib", reason="the extra `plots` is not installed")
+    row = {"epoch": 1, "train_loss": 0.9, "train_accuracy": 0.5, "test_loss": 0.8, "test_accuracy": 0.6}
+    for axes in curves([row], "net on pets").axes:
+        assert list(axes.get_xticks()) == [1]

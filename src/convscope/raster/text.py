@@ -203,7 +203,7 @@ def _font_for(word: str, size: int) -> tuple[str, ImageFont.FreeTypeFont | Image
 def _lower(font: ImageFont.FreeTypeFont, size: int) -> int:
     """By how many rows letters of the wide font are moved to stand on the built-in font's baseline."""
     own = _font(size)
-    if font is not _wide_font(size) or not isinstance(own, ImageFont.FreeTypeFont):
+    if font is own or font is not _wide_font(size) or not isinstance(own, ImageFont.FreeTypeFont):
         return 0
     return own.getmetrics()[0] - font.getmetrics()[0]
 
