@@ -47,6 +47,14 @@ def test_a_streamed_set_is_split_like_one_in_memory_at_any_size(tmp_path):
     assert len({tuple(dataset.test.names) for dataset in every}) == 1
 
 
+def test_empty_files_are_no_copies_of_each_other(tmp_path):
+    files = pets(20, "cat dog") | {f"{name}/empty{n}.png": b"" for name in ("cat", "dog") for n in range(3)}
+    for memory in (2**20, 1000):
+        dataset = load_dataset(write(tmp_path, files), memory=memory)
+        assert not any("copies" in note for note in dataset.notes)
+        assert "in_two_classes" not in problems_of(dataset)
+
+
 def test_files_of_one_length_and_one_end_are_no_copies(tmp_path):
     body = [bytes([number]) + bytes(9000) for number in range(10)]
     files = {

@@ -34,7 +34,8 @@ def same_files(tree: Tree, files: Sequence[str], on_progress: Progress) -> list[
         found = look(files[place])
         return found or place
 
-    for length in _groups(first, lambda place: tree.length(files[place])):
+    # Empty files have nothing in common but that they cannot be read.
+    for length in _groups(first, lambda place: tree.length(files[place]) or -1 - place):
         for mark in _groups(length, lambda place: read(tree.mark, place)):
             for group in _groups(mark, lambda place: _digest(tree, files[place]) or place):
                 for place in group:
