@@ -72,6 +72,8 @@ def run(
             return
         rows = [[name, f"{100 * value.accuracy:.2f} %", f"{value.images:,}"] for name, value in kinds.items()]
         print_table([["measured on", "accuracy", "images"], *rows], right=[1, 2])
+        for text in leaks.test.notes:
+            note(text)
         return
     with _Counts(run_) as counts:
         measured = evaluate(

@@ -68,7 +68,8 @@ def evaluate(
     data
         Anything ``load_dataset`` takes, whose class names are among the run's; the run's own data if not
         given. Of other data all is measured if it has no test part of its own, but for images that were
-        trained on, as far as the run's own data is there to compare with; the notes say so.
+        trained on, as far as the run's own data is there to compare with; the notes say so. A ``Dataset`` is
+        taken with the parts it has.
     part
         ``test``, which was never trained on, or ``train``.
     root, strict
