@@ -180,6 +180,8 @@ def test_a_cut_zip_is_refused(tmp_path, end):
     ) as caught:
         load_dataset(archive)
     assert caught.value.hint == "Get it again."
+    with pytest.raises(DatasetError, match="its end is missing"):
+        load_dataset("cifar10", root=archive)
 
 
 def test_when_no_picture_can_be_read_the_first_reason_is_given(tmp_path):

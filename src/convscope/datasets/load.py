@@ -193,7 +193,8 @@ def _named(spec: str, root: str | os.PathLike[str] | None, settings: Settings) -
 
         return read_digits(spec, settings)
     from convscope.datasets.from_tree import read_tree
-    from convscope.datasets.trees import FolderTree, ZipTree
+    from convscope.datasets.trees import FolderTree
+    from convscope.datasets.zip_tree import ZipTree
 
     if os.path.isdir(name):
         tree = FolderTree(name)
@@ -236,15 +237,10 @@ def parse_spec(spec: str) -> tuple[str, tuple[str, ...] | None]:
 
 
 def _no_such(name: str) -> DatasetError:
-    from convscope.datasets.trees import is_cut_zip
+    from convscope.datasets.zip_tree import refuse_cut_zip
 
     shown = printable(name)
-    if is_cut_zip(name):
-        return DatasetError(
-            f"`{shown}` is a damaged or incomplete zip file: its end is missing",
-            code="damaged",
-            hint="Get it again.",
-        )
+    refuse_cut_zip(name)
     if os.path.isfile(name):
         return DatasetError(
             f"`{shown}` is a file, but not a zip file of pictures",

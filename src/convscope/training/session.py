@@ -14,8 +14,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from convscope.datasets.load import parse_spec
-from convscope.datasets.split import CANNOT_BE_READ
 from convscope.errors import OutputError, UsageError
 from convscope.files import atomic_write
 from convscope.models.building import seeded
@@ -25,7 +23,7 @@ from convscope.training import state as states
 from convscope.training.engine import Engine
 from convscope.training.evaluation import Evaluation
 from convscope.training.filmed import filmed
-from convscope.training.folder import RunFolder, next_free
+from convscope.training.folder import RunFolder, next_free, refuse_within, with_problems
 from convscope.training.hooks import Hooks
 from convscope.training.plan import Plan, Wish, pick_device, prepare
 from convscope.training.recipes import Recipe
@@ -197,7 +195,7 @@ def train(
         raise UsageError("`resume` needs `run`: the folder of the run to go on with")
     folder = RunFolder(Path(run) if run is not None else _default_folder(model, data))
     if not resume and not helper:
-        _refuse_within(folder.path, data)
+        refuse_within(folder.path, data)
         folder.refuse_what_exists()
     config = folder.config() if resume else None
     if tensorboard:
@@ -327,7 +325,7 @@ def _finish(
     from convscope.training.plots import draw_run
 
     folder.write_table("metrics", engine.history)
-    config, unread = _with_problems(config, plan)
+    config, unread = with_problems(config, plan.dataset)
     found = replace(found, notes=tuple(config["data"]["problems"]))
     if unread:
         folder.write_json(CONFIG_NAME, config)
@@ -354,24 +352,6 @@ def _finish(
     )
 
 
-def _with_problems(config: Mapping[str, Any], plan: Plan) -> tuple[Mapping[str, Any], list[str]]:
-    """What ``run.json`` says at the end, and the problems met since it was written.
-
-    Of pictures that are streamed it is known only now which could not be read.
-    """
-    told = list(config["data"]["problems"])
-    now = [str(problem) for problem in plan.dataset.problems]
-    unread = [text for text in now if text not in told]
-    if not unread:
-        return config, []
-    met = [str(problem) for split in plan.dataset.parts.values() for problem in split.problems]
-    # A count that was written when training began, of the same pictures, is not said beside the new one.
-    kept = [text for text in told if text in now or not (met and CANNOT_BE_READ in text)]
-    data = {**config["data"], "problems": [*kept, *unread]}
-    notes = [text for text in config["notes"] if text not in told or text in kept]
-    return {**config, "data": data, "notes": [*notes, *unread]}, unread
-
-
 def _both(
     first: Callable[[int, nn.Module], None] | None, second: Callable[[int, nn.Module], None]
 ) -> Callable[[int, nn.Module], None]:
@@ -385,19 +365,6 @@ def _both(
 
 def _silent(text: str) -> None:
     """Say nothing."""
-
-
-def _refuse_within(run: Path, data: Any) -> None:
-    """A run folder inside the data folder would be taken for a class of it."""
-    if not isinstance(data, str | os.PathLike):
-        return
-    place = Path(os.path.realpath(os.path.expanduser(parse_spec(os.fspath(data))[0])))
-    own = Path(os.path.realpath(run.expanduser()))
-    if place.is_dir() and (own == place or place in own.parents):
-        raise UsageError(
-            f"the run folder `{run}` would lie inside the data folder `{data}`",
-            hint=f"Name a folder elsewhere: --run {shlex.quote(str(place.parent / 'runs' / own.name))}",
-        )
 
 
 def _default_folder(model: Any, data: Any) -> Path:
