@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from cli_running import Command
-from dataset_writers import pets, write, zipped
+from dataset_writers import pets, picture, write, zipped
 
 
 @pytest.fixture
@@ -56,6 +56,12 @@ def test_json_holds_the_same_numbers(convscope, tmp_path):
         (["pets", "--root", "pets"], 2, "`root` says where the files of cifar10 are"),
         (["pets", "--sheet", "pets"], 1, "cannot write pets: it is a folder"),
         (["pets.zip", "--sheet", "pets.zip"], 2, "the output 'pets.zip' is a file this command reads"),
+        (
+            ["pets", "--sheet", "pets/cat/001.png"],
+            2,
+            "the output 'pets/cat/001.png' is a file of the data set",
+        ),
+        (["pets:cat,dog", "--sheet", "./pets/cat/../dog/new.png"], 2, "would lie among the pictures of"),
         (["pets", "--size", "0"], 2, "invalid value for '--size'"),
         (["cifar10", "--root", "pets"], 1, "`pets` is not CIFAR-10"),
         (["cifar10", "--root", "nowhere"], 1, "there is no `nowhere` to read CIFAR-10 from"),
@@ -66,12 +72,31 @@ def test_what_cannot_be_done_is_one_sentence(convscope, tmp_path, monkeypatch, w
     write(tmp_path / "pets", {**pets(), "cat/bad.png": b""})
     write(tmp_path, {"empty": None})
     zipped(tmp_path / "pets.zip", pets())
-    before = (tmp_path / "pets.zip").read_bytes()
+    before = [(tmp_path / name).read_bytes() for name in ("pets.zip", "pets/cat/001.png")]
     ran = convscope("data", *words)
     assert ran.code == code
     assert ran.out == ""
     assert message.lower() in ran.err.lower()
-    assert (tmp_path / "pets.zip").read_bytes() == before
+    assert [(tmp_path / name).read_bytes() for name in ("pets.zip", "pets/cat/001.png")] == before
+    assert not (tmp_path / "pets" / "dog" / "new.png").exists()
+
+
+def test_a_dot_is_called_by_the_folders_name(convscope, tmp_path, monkeypatch):
+    write(tmp_path / "pets", pets())
+    monkeypatch.chdir(tmp_path / "pets")
+    assert convscope("data", ".").out.startswith("pets: 3 classes")
+    assert convscope("data", "./:cat,dog").out.startswith("pets:cat,dog: 2 classes")
+    monkeypatch.chdir(tmp_path / "pets" / "cat")
+    assert convscope("data", "..").out.startswith("pets: 3 classes")
+
+
+def test_a_long_class_name_does_not_widen_the_table(convscope, tmp_path):
+    long = "a class with a name that goes on and on and on and on and on"
+    write(tmp_path / "pets", {**pets(5), f"{long}/1.png": picture(1), f"{long}/2.png": picture(2)})
+    ran = convscope("data", tmp_path / "pets")
+    assert max(map(len, ran.out.partition("test part")[0].splitlines()[1:])) < 60
+    assert "a class with a name that goes on and on…" in ran.out
+    assert long in [one["name"] for one in convscope("data", tmp_path / "pets", "--json").json["classes"]]
 
 
 def test_describing_a_folder_loads_no_torch(tmp_path):

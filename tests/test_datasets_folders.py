@@ -224,9 +224,10 @@ def test_pictures_in_both_parts_are_named_where_the_split_is_given(tmp_path):
 
 
 def test_a_test_part_made_here_holds_no_copy_of_what_is_trained_on(tmp_path):
-    files = pets(10, "cat dog")
+    files: dict[str, bytes | np.ndarray] = dict(pets(10, "cat dog"))
     for number in range(8):
-        files[f"cat/{number:03}.png"] = picture(999)
+        # Files that differ, of the same pixels: what stands after the end of a picture is not looked at.
+        files[f"cat/{number:03}.png"] = png(picture(999)) + bytes(number)
     dataset = load_dataset(write(tmp_path, files))
     trained = {image.tobytes() for image in dataset.train.images}
     assert not any(image.tobytes() in trained for image in dataset.test.images)
@@ -270,3 +271,60 @@ def test_nothing_left_to_test_on_is_said(tmp_path):
     dataset = load_dataset(write(tmp_path, same))
     assert len(dataset.test) == 0
     assert set(problems_of(dataset)) == {"nothing_to_test"}
+
+
+@pytest.mark.parametrize("outer", ["data/", "some/data/"])
+@pytest.mark.parametrize("strangers", [["docs/readme.md"], ["docs/a/b.txt", "code/net.py"]])
+def test_folders_without_pictures_beside_the_data_are_not_looked_at(tmp_path, outer, strangers):
+    files = {f"{outer}train/{name}": pixels for name, pixels in pets(4).items()}
+    files |= {f"{outer}test/{name}": 255 - pixels for name, pixels in pets(2).items()}
+    files |= dict.fromkeys(strangers, b"words")
+    for place in (write(tmp_path / "here", files), zipped(tmp_path / "here.zip", files)):
+        dataset = load_dataset(place)
+        assert dataset.split == "given"
+        assert dataset.classes == ("cat", "dog", "owl")
+        assert (len(dataset.train), len(dataset.test)) == (12, 6)
+        assert problems_of(dataset)["outside_classes"].names == tuple(sorted(strangers))
+
+
+def test_folders_without_pictures_beside_the_parts_are_not_looked_at(tmp_path):
+    files = {f"train/{name}": pixels for name, pixels in pets(4).items()}
+    dataset = load_dataset(write(tmp_path, {**files, "docs/readme.md": b"words"}))
+    assert dataset.classes == ("cat", "dog", "owl")
+    files |= {f"test/{name}": 255 - pixels for name, pixels in pets(2).items()}
+    dataset = load_dataset(write(tmp_path, files))
+    assert "unused_split" not in problems_of(dataset)
+
+
+def test_a_class_with_folders_in_it_beside_an_empty_class_stays_a_class(tmp_path):
+    nested = {f"cat/{n}/{n}.png": picture(n) for n in range(5)}
+    dataset = load_dataset(write(tmp_path, {**nested, "dog": None}))
+    assert dataset.classes == ("cat",)
+    assert problems_of(dataset)["empty_class"].names == ("dog",)
+
+
+@pytest.mark.parametrize("name", ["x,y", "x, y", "p:q", "a,b:c,d"])
+def test_a_class_with_a_comma_or_colon_in_its_name_can_be_chosen(tmp_path, name):
+    write(
+        tmp_path / "pets", {**pets(5, "cat x y"), **{f"{name}/{n}.png": picture(n + 700) for n in range(5)}}
+    )
+    assert load_dataset(f"{tmp_path}/pets:{name}").classes == (name,)
+    assert load_dataset(f"{tmp_path}/pets:cat,{name}").classes == ("cat", name)
+
+
+def test_folders_whose_names_look_the_same_get_numbers(tmp_path):
+    write(tmp_path, {**pets(5, "cat"), "a\nb/1.png": picture(1), "a\\nb/1.png": picture(2)})
+    assert load_dataset(tmp_path).classes == ("a\\nb", "a\\nb (2)", "cat")
+
+
+def test_run_folders_are_no_classes(tmp_path):
+    run = {"run.json": b'{\n "schema": "convscope.run/1",\n "model": {}}\n', "curves.png": picture(5)}
+    files = {
+        f"{place}/{name}": content for place in ("one", "runs/a", "runs/b") for name, content in run.items()
+    }
+    dataset = load_dataset(write(tmp_path, {**pets(), **files, "owl/run.json": b'{"schema": "other"}'}))
+    assert dataset.classes == ("cat", "dog", "owl")
+    assert {problem.code for problem in dataset.problems} == {"run_folder", "not_a_picture"}
+    assert problems_of(dataset)["run_folder"].message == (
+        "3 folders were made by `convscope train`; left out: one, runs/a, runs/b"
+    )

@@ -11,6 +11,7 @@ from convscope.errors import DatasetError, UsageError
 from dataset_writers import picture, png
 
 torch = pytest.importorskip("torch")
+DataLoader, TensorDataset = torch.utils.data.DataLoader, torch.utils.data.TensorDataset
 
 
 class Given(torch.utils.data.Dataset):
@@ -176,7 +177,8 @@ def test_labels_may_be_numbers_of_numpy_and_torch(label):
         (picture(1), "item 0 is a ndarray, expected a pair of a picture and a label"),
         (("cat.png", 1), "item 0 has a str where a picture was expected"),
         ((torch.randn(3, 5, 5) * 3, 1), r"item 0 has values from -\S+ to \S+, expected 0 to 1"),
-        ((torch.full((3, 5, 5), float("nan")), 1), "item 0 has values from nan to nan, expected 0 to 1"),
+        ((picture(1), 1, 1), "item 0 holds 3 things, expected a picture and a label"),
+        ((torch.rand(2, 8, 8), 1), r"item 0 is a tensor of shape \(2, 8, 8\), expected \(channels, height"),
     ],
 )
 def test_items_that_are_no_picture_and_label_are_refused(item, message):
@@ -208,5 +210,100 @@ def test_mixed_sizes_and_a_coloured_one_among_grey_ones():
     assert dataset.notes[0].startswith("pictures of 40 x 50 to 59 x 50 are scaled to 32 x 32")
     grey = [(picture(n)[..., 0], n % 2) for n in range(200)]
     grey[101] = (picture(101), 1)
-    (problem,) = load_dataset(Given(grey)).problems
-    assert problem.message == "1 picture cannot be read; left out: it is coloured, and the others are grey"
+    dataset = load_dataset(Given(grey))
+    assert dataset.problems == ()
+    assert dataset.train.shape[2] == 3
+    for split in dataset.parts.values():
+        for name, image in zip(split.names, split.images, strict=True):
+            number = int(name.removeprefix("item "))
+            expected = picture(number) if number == 101 else picture(number)[..., :1].repeat(3, 2)
+            np.testing.assert_array_equal(image, expected)
+
+
+@pytest.mark.parametrize("memory", [2**20, 1000])
+@pytest.mark.parametrize("labelled", [False, True])
+def test_a_set_with_any_coloured_item_is_coloured(memory, labelled):
+    items = [(picture(n) if n % 2 else picture(n)[..., 0], n % 3) for n in range(320)]
+    given = Given(items, targets=[n % 3 for n in range(320)]) if labelled else Given(items)
+    dataset = load_dataset(given, memory=memory)
+    images, _ = dataset.train.batch(range(len(dataset.train)))
+    assert dataset.problems == ()
+    assert images.shape == (len(dataset.train), 12, 10, 3)
+    for name, image in zip(dataset.train.names, images, strict=True):
+        number = int(name.removeprefix("item "))
+        expected = picture(number) if number % 2 else picture(number)[..., :1].repeat(3, 2)
+        np.testing.assert_array_equal(image, expected)
+
+
+def test_a_coloured_test_part_makes_a_grey_training_part_coloured():
+    grey = [(picture(n)[..., 0], n % 2) for n in range(20)]
+    coloured = [(picture(100 + n), n % 2) for n in range(6)]
+    for pair in ((grey, coloured), (coloured, grey)):
+        for memory in (2**20, 1000):
+            dataset = load_dataset(pair, memory=memory)
+            assert dataset.train.shape == dataset.test.shape == (12, 10, 3)
+            assert dataset.problems == ()
+            assert len(dataset.train.batch(range(6))[0]) == 6
+
+
+def test_an_item_of_no_numbers_costs_itself_alone():
+    pictures = torch.rand(300, 3, 8, 8)
+    pictures[44, 0, 0, 0] = float("nan")
+    (problem,) = load_dataset(TensorDataset(pictures, torch.arange(300) % 3)).problems
+    assert problem.names == ("item 44",)
+    assert problem.message.endswith("item 44 has values that are no numbers: NaN or infinite")
+
+
+@pytest.mark.parametrize(
+    ("picture_", "message", "hint"),
+    [
+        (
+            np.random.default_rng(0).random((3, 9, 7)),
+            r"array of shape \(3, 9, 7\)",
+            "array.transpose(1, 2, 0)",
+        ),
+        (torch.rand(9, 7, 3), r"tensor of shape \(9, 7, 3\)", "tensor.permute(2, 0, 1)"),
+        (torch.rand(4, 9, 7), r"tensor of shape \(4, 9, 7\)", "Channels may be 1 or 3"),
+        (torch.rand(3, 9, 7) * 255, "expected 0 to 1", "Divide by 255"),
+        (torch.randn(3, 9, 7), "expected 0 to 1", "normalisation"),
+        (torch.rand(63), r"tensor of shape \(63,\)", "Channels may be 1 or 3"),
+    ],
+)
+def test_a_picture_of_another_form_is_refused_with_the_way_out(picture_, message, hint):
+    with pytest.raises(DatasetError, match=message) as caught:
+        load_dataset([(picture_, 0), (picture_, 1)])
+    assert hint in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        (None, "Give a name, a folder"),
+        (5, "Give a name, a folder"),
+        (iter([1]), "make a list first"),
+        (DataLoader(TensorDataset(torch.rand(2, 3, 4, 4), torch.arange(2))), "load_dataset(loader.dataset)"),
+    ],
+)
+def test_what_is_no_data_set_is_told_what_to_give_instead(given, hint):
+    with pytest.raises(UsageError) as caught:
+        load_dataset(given)
+    assert hint in (caught.value.hint or "")
+
+
+def test_classes_of_one_name_are_numbered_and_names_given_twice_refused():
+    items = [(picture(n), n % 3) for n in range(30)]
+    given = Given(items)
+    given.classes = ["crane", "crane", "dog"]
+    assert load_dataset(given).classes == ("crane", "crane (2)", "dog")
+    with pytest.raises(UsageError, match="the class `u` is named twice"):
+        load_dataset(items, classes=["u", "u", "v"])
+
+
+def test_sizes_of_some_are_not_said_to_be_those_of_all():
+    every = [(picture(n, (400, 300) if n == 17 else (40 + n % 20, 50)), n % 2) for n in range(320)]
+    note = load_dataset(Given(every)).notes[0]
+    assert note.startswith("pictures of 40 x 50 to 400 x 300 are scaled to 32 x 32")
+    note = load_dataset(Given(every, targets=[n % 2 for n in range(320)]), memory=1000).notes[0]
+    assert note.startswith(
+        "pictures are scaled to 32 x 32, what sticks out cut off evenly; 32 of 320 were looked at"
+    )

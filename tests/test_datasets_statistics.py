@@ -146,3 +146,11 @@ def test_without_scikit_learn_the_digits_name_the_install_line(monkeypatch):
     with pytest.raises(MissingExtraError, match="the digits come with scikit-learn") as caught:
         load_dataset("digits")
     assert "pip install 'convscope[train]'" in caught.value.hint
+
+
+def test_rows_lower_than_the_words_beside_them_leave_the_words_room(tmp_path):
+    files = {f"{name}/{n}.png": picture(10 * ord(name) + n, (3, 200)) for name in "abc" for n in range(5)}
+    flat = contact_sheet(load_dataset(write(tmp_path / "flat", files)))
+    files = {f"{name}/{n}.png": picture(10 * ord(name) + n, (3, 200)) for name in "ab" for n in range(5)}
+    lower = contact_sheet(load_dataset(write(tmp_path / "fewer", files)))
+    assert flat.shape[0] - lower.shape[0] >= 30  # a name and a count, of 14 and 11 pixels

@@ -191,8 +191,12 @@ def test_evaluate_refuses_what_it_would_not_look_at(
     for name in ("0", "1"):
         (tmp_path / "few" / name).mkdir(parents=True)
         Image.new("RGB", (8, 8), (100 * int(name),) * 3).save(tmp_path / "few" / name / "a.png")
+        (tmp_path / "given" / "train" / name).mkdir(parents=True)
+        (tmp_path / "given" / "test" / name).mkdir(parents=True)
+        Image.new("RGB", (8, 8), (90 * int(name),) * 3).save(tmp_path / "given" / "train" / name / "a.png")
     with pytest.raises(TrainingError, match=r"the test part of .* has no pictures"):
-        evaluate(run.folder, tmp_path / "few")
+        evaluate(run.folder, load_dataset(tmp_path / "few"))
+    assert evaluate(run.folder, tmp_path / "few").images == 2
 
 
 def test_class_names_that_a_font_lacks_are_no_matter(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import typer
 
 from convscope.cli.counting import counting
 from convscope.cli.options import JsonOption, StrictOption, note, optional, print_json, say
-from convscope.cli.spared import spare_inputs
+from convscope.cli.spared import spare_data, spare_inputs
 from convscope.errors import UsageError
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def run(
         from convscope.files import check_writable
 
         spare_inputs([sheet], name, str(root or ""))
+        spare_data([sheet], name, str(root or ""))
         check_writable(sheet)
         if sheet.suffix.lower() != ".png":
             raise UsageError(f"a picture is written as .png; got {sheet.name!r}")
@@ -92,7 +93,7 @@ def _print(found: Description) -> None:
     say(f"{dataset.name}: {_kind(dataset)}", strong=True)
     train, test = (int(found.counts[part].sum()) for part in ("train", "test"))
     rows = [
-        [name, *(f"{found.counts[part][label]:,}" for part in ("train", "test"))]
+        [short(name), *(f"{found.counts[part][label]:,}" for part in ("train", "test"))]
         for label, name in enumerate(dataset.classes)
     ]
     print_table([["class", "train", "test"], *rows, ["all", f"{train:,}", f"{test:,}"]], right=[1, 2])
@@ -106,6 +107,20 @@ def _print(found: Description) -> None:
         say(f"problem: {problem.message}")
     if not found.problems:
         say("no problems found: every file read, no class empty, no picture in both parts")
+
+
+def short(name: str) -> str:
+    """A class name that leaves room in a table.
+
+    Examples
+    --------
+    >>> short("cat"), len(short("a name " * 20))
+    ('cat', 40)
+    """
+    return name if len(name) <= _WIDEST else f"{name[: _WIDEST - 1].rstrip()}…"
+
+
+_WIDEST = 40
 
 
 def _kind(dataset: Dataset) -> str:

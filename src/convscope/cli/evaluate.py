@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from convscope.cli.options import JsonOption, RootOption, optional, print_json, say, step
+from convscope.cli.counting import counting
+from convscope.cli.data import short
+from convscope.cli.options import JsonOption, RootOption, note, optional, print_json, say, step
 from convscope.cli.tables import print_table
 from convscope.errors import UsageError
 
@@ -57,25 +61,67 @@ def run(
                 hint="Leave `--data`, `--part` and `--views` out.",
             )
         with step(f"measuring {run_}"):
-            found = measure_leak(run_, root=root)
+            leaks = measure_leak(run_, root=root)
         kinds = {
-            "training images, dropout on (as the article measures)": found.as_the_article,
-            "training images, evaluation mode": found.train,
-            "test images, evaluation mode (its accuracy)": found.test,
+            "training images, dropout on (as the article measures)": leaks.as_the_article,
+            "training images, evaluation mode": leaks.train,
+            "test images, evaluation mode (its accuracy)": leaks.test,
         }
         if json:
             print_json({name: value.to_json() for name, value in kinds.items()})
             return
         rows = [[name, f"{100 * value.accuracy:.2f} %", f"{value.images:,}"] for name, value in kinds.items()]
         print_table([["measured on", "accuracy", "images"], *rows], right=[1, 2])
+        for text in leaks.test.notes:
+            note(text)
         return
-    with step(f"measuring {run_}"):
-        measured = evaluate(run_, data, part=part, views=views, root=root)
+    with _Counts(run_) as counts:
+        measured = evaluate(
+            run_,
+            data,
+            part=part,
+            views=views,
+            root=root,
+            on_batch=counts.measured,
+            on_read=counts.read,
+        )
     if json:
         confusion = {"classes": list(measured.classes), "confusion": measured.confusion.tolist()}
         print_json({**measured.to_json(), **confusion})
         return
     _print(run_, part, measured)
+    for text in measured.notes:
+        note(text)
+
+
+class _Counts:
+    """How many images are read, then how many are measured, one bar after the other."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._open = ExitStack()
+        self._word = ""
+        self._move: Callable[[int, int], None] = lambda done, total: None
+
+    def __enter__(self) -> _Counts:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._open.close()
+
+    def read(self, done: int, total: int) -> None:
+        """Images were read."""
+        self._count(f"reading the images for {self._name}", done, total)
+
+    def measured(self, done: int, total: int) -> None:
+        """Images were measured."""
+        self._count(f"measuring {self._name}", done, total)
+
+    def _count(self, word: str, done: int, total: int) -> None:
+        if word != self._word:
+            self._open.close()
+            self._word, self._move = word, self._open.enter_context(counting(word))
+        self._move(done, total)
 
 
 def _print(name: str, part: str, found: Evaluation) -> None:
@@ -94,6 +140,7 @@ def _print(name: str, part: str, found: Evaluation) -> None:
             others = found.confusion[i].copy()
             others[i] = 0
             worst = int(others.argmax())
-            mixed = f"{found.classes[worst]} ({int(others[worst])})" if others[worst] else ""
-            rows.append([name_, f"{100 * found.per_class[name_]:.1f} %", f"{int(totals[i]):,}", mixed])
+            mixed = f"{short(found.classes[worst])} ({int(others[worst])})" if others[worst] else ""
+            right = f"{100 * found.confusion[i, i] / totals[i]:.1f} %"
+            rows.append([short(name_), right, f"{int(totals[i]):,}", mixed])
     print_table([["class", "right", "images", "most taken for"], *rows], right=[1, 2])

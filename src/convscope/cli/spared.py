@@ -50,3 +50,39 @@ def spare_inputs(written: Iterable[Path | None], *given: str) -> None:
                 f"two outputs are to be the one file {str(path)!r}", hint="Give each a name of its own."
             )
         taken.add(place)
+
+
+def spare_data(written: Iterable[Path | None], *given: str) -> None:
+    """Make sure that no output replaces a file of a data set, or becomes a picture of it.
+
+    Parameters
+    ----------
+    written
+        The files to write; ``None`` for those not asked for.
+    given
+        Words of the command line that may name data folders, classes after a colon or not.
+
+    Raises
+    ------
+    UsageError
+        If an output is a file within such a folder, or would lie in one of its folders.
+
+    Examples
+    --------
+    >>> spare_data([Path("sheet.png"), None], "digits", "no/such/photos:cat,dog")
+    """
+    from convscope.datasets.load import parse_spec
+
+    outputs = [path for path in written if path is not None]
+    for folder in {parse_spec(word)[0] for word in given if word}:
+        if not os.path.isdir(folder):
+            continue
+        top = Path(os.path.realpath(folder))
+        for path in outputs:
+            place = Path(os.path.realpath(path))
+            if top in place.parents and (place.is_file() or place.parent != top):
+                what = "is a file of" if place.is_file() else "would lie among the pictures of"
+                raise UsageError(
+                    f"the output {str(path)!r} {what} the data set {folder!r}",
+                    hint="Name a file outside of that folder.",
+                )

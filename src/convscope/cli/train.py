@@ -161,10 +161,12 @@ def run(
     """
     if animate is not None:
         from convscope.cli.film import check_outputs
+        from convscope.cli.spared import spare_data
 
         if not film:
             raise UsageError("`--animate` shows the film, and `--no-film` makes none")
         check_outputs(None, animate)
+        spare_data([animate], data or "", str(root or ""))
     changes: dict[str, Any] = {
         "epochs": epochs,
         "batch": batch,

@@ -16,7 +16,8 @@ from convscope.datasets.from_tree import read_tree
 from convscope.datasets.problems import listed
 from convscope.datasets.release import CLASSES, FILES, read_release
 from convscope.datasets.settings import Settings
-from convscope.datasets.trees import FolderTree, Tree, ZipTree
+from convscope.datasets.trees import FolderTree, Tree
+from convscope.datasets.zip_tree import ZipTree, refuse_cut_zip
 from convscope.errors import DatasetError
 
 ARCHIVE = "cifar-10-python.tar.gz"
@@ -53,6 +54,7 @@ def read_cifar10(name: str, root: str | os.PathLike[str] | None, settings: Setti
         raise DatasetError(
             f"there is no `{printable(place)}` to read CIFAR-10 from", code="missing", hint=OFFLINE
         )
+    refuse_cut_zip(place)
     tree = _pictures(place)
     if tree is not None:
         return _from_pictures(tree, name, settings)

@@ -28,6 +28,7 @@ def choose_classes(wanted: Sequence[str] | None, known: Sequence[str], name: str
     """
     if wanted is None:
         return tuple(known)
+    wanted = _joined(list(wanted), known)
     for one in wanted:
         if one not in known:
             near = nearest(one, known) or nearest(one.lower(), known)
@@ -39,6 +40,45 @@ def choose_classes(wanted: Sequence[str] | None, known: Sequence[str], name: str
         twice = next(one for one in wanted if list(wanted).count(one) > 1)
         raise UsageError(f"the class `{printable(twice)}` is named twice")
     return tuple(wanted)
+
+
+def distinct(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, with a number after each that stood before: what has one name cannot be told apart.
+
+    Examples
+    --------
+    >>> distinct(["crane", "crane", "dog"])
+    ('crane', 'crane (2)', 'dog')
+    """
+    found: dict[str, None] = {}
+    for name in names:
+        number, one = 1, name
+        while one in found or (number > 1 and one in names):
+            number += 1
+            one = f"{name} ({number})"
+        found[one] = None
+    return tuple(found)
+
+
+def _joined(wanted: list[str], known: Sequence[str]) -> list[str]:
+    """The names wanted, put together again where a comma within a name has taken one apart.
+
+    Examples
+    --------
+    >>> _joined(["cat", "x", "y"], ["cat", "x,y"]), _joined(["cat", "x"], ["cat", "x, y"])
+    (['cat', 'x,y'], ['cat', 'x'])
+    """
+    names = set(known)
+    found: list[str] = []
+    while len(found) < len(wanted):
+        first = len(found)
+        for end in range(len(wanted), first + 1, -1):
+            whole = {mark.join(wanted[first:end]) for mark in (",", ", ")} & names
+            if whole:
+                wanted = [*wanted[:first], whole.pop(), *wanted[end:]]
+                break
+        found.append(wanted[first])
+    return found
 
 
 def _all(known: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,7 +16,9 @@ _LARGEST_KEPT = 256
 _MOST_OF_THEM = 0.9
 
 
-def choose_size(shapes: Sequence[tuple[int, int]], size: int | None) -> tuple[tuple[int, int], str]:
+def choose_size(
+    shapes: Sequence[tuple[int, int]], size: int | None, count: int = 0
+) -> tuple[tuple[int, int], str]:
     """Height and width every picture is brought to, and a sentence about it, empty if none changes.
 
     Parameters
@@ -25,6 +27,8 @@ def choose_size(shapes: Sequence[tuple[int, int]], size: int | None) -> tuple[tu
         ``(height, width)`` of pictures, at least one.
     size
         Side of a square a person asked for, or ``None``.
+    count
+        How many pictures there are, if those are not all of them.
 
     Returns
     -------
@@ -41,28 +45,47 @@ def choose_size(shapes: Sequence[tuple[int, int]], size: int | None) -> tuple[tu
     >>> choose_size([(300, 300)], 32)
     ((32, 32), 'pictures of 300 x 300 are scaled to 32 x 32')
     """
-    every = Counter(shapes)
-    usual, number = every.most_common(1)[0]
-    share = number / len(shapes)
-    smallest = min(every, key=lambda shape: (shape[0] * shape[1], shape))
-    largest = max(every, key=lambda shape: (shape[0] * shape[1], shape))
+    usual, number = Counter(shapes).most_common(1)[0]
     if size is not None:
         target = (size, size)
-    elif max(usual) <= _LARGEST_KEPT and share >= _MOST_OF_THEM:
+    elif max(usual) <= _LARGEST_KEPT and number / len(shapes) >= _MOST_OF_THEM:
         return usual, ""
     else:
         middle = float(np.median([min(shape) for shape in shapes]))
         side = max((one for one in SIZES if one <= middle), default=SIZES[0])
         target = (side, side)
-    if set(every) == {target}:
-        return target, ""
-    spread = f"{smallest[0]} x {smallest[1]}"
-    if len(every) > 1:
-        spread += f" to {largest[0]} x {largest[1]}"
-    note = f"pictures of {spread} are scaled to {target[0]} x {target[1]}"
-    if any(high * target[1] != wide * target[0] for high, wide in every):
-        note += ", what sticks out cut off evenly"
-    return target, note
+    return target, scaled_note(shapes, target, count)
+
+
+def scaled_note(shapes: Iterable[tuple[int, int]], target: tuple[int, int], count: int = 0) -> str:
+    """What scaling pictures of these sizes to ``target`` is said to be, empty if all have that size.
+
+    Parameters
+    ----------
+    count
+        How many pictures there are, if ``shapes`` are of some of them.
+
+    Examples
+    --------
+    >>> scaled_note([(300, 300)] * 64, (224, 224), 2000)
+    'pictures are scaled to 224 x 224; 64 of 2,000 were looked at, of 300 x 300'
+    """
+    looked_at = list(shapes)
+    every = set(looked_at)
+    if every <= {target}:
+        return ""
+    spread = " to ".join(
+        f"{high} x {wide}" for high, wide in dict.fromkeys((min(every, key=_area), max(every, key=_area)))
+    )
+    cut = any(high * target[1] != wide * target[0] for high, wide in every)
+    end = f"are scaled to {target[0]} x {target[1]}" + ", what sticks out cut off evenly" * cut
+    if count > len(looked_at):
+        return f"pictures {end}; {len(looked_at):,} of {count:,} were looked at, of {spread}"
+    return f"pictures of {spread} {end}"
+
+
+def _area(shape: tuple[int, int]) -> tuple[int, tuple[int, int]]:
+    return shape[0] * shape[1], shape
 
 
 def fit(pixels: NDArray[np.uint8], target: tuple[int, int]) -> NDArray[np.uint8]:

@@ -6,17 +6,22 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from hashlib import blake2b
+from heapq import nsmallest
+from os import fsencode
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from convscope.data.names import printable
 from convscope.data.plain_jpeg import decode_quickly
-from convscope.datasets.classes import choose_classes
+from convscope.datasets.classes import choose_classes, distinct
+from convscope.datasets.copies import IN_ONE_PART, file_copies
 from convscope.datasets.dataset import Dataset
-from convscope.datasets.fitting import choose_size, fit
+from convscope.datasets.fitting import choose_size, fit, scaled_note
 from convscope.datasets.layout import find_layout
 from convscope.datasets.problems import counted
+from convscope.datasets.same_files import same_files
 from convscope.datasets.settings import Settings
 from convscope.datasets.split import Split, in_chunks, unreadable_error, unreadable_problem
 from convscope.datasets.splitting import choose_test, parted, split_name
@@ -26,7 +31,7 @@ from convscope.errors import DatasetError, ImageError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_LOOKED_AT = 64  # pictures, evenly spread, whose sizes are taken to be everybody's
+_LOOKED_AT = 64  # pictures whose sizes are taken to be everybody's
 _SMALL = 128 * 128  # pixels below which threads only get in each other's way
 Listing = list[tuple[str, str]]
 
@@ -52,36 +57,72 @@ def read_tree(tree: Tree, name: str, settings: Settings) -> Dataset:
     classes = choose_classes(settings.classes, layout.classes, tree.name)
     labels = {class_: label for label, class_ in enumerate(classes)}
     parts = {part: [pair for pair in files if pair[1] in labels] for part, files in layout.parts.items()}
-    split = "given"
-    if not parts.get("test"):
-        split = split_name(settings.seed)
-        files = parts["train"]
-        chosen = choose_test([file for file, _ in files], [class_ for _, class_ in files], settings.seed)
-        parts["train"], parts["test"] = parted(files, chosen)
-    shapes = _some_shapes(tree, parts["train"] + parts["test"], settings)
-    target, note = choose_size(shapes, settings.size)
-    reader = _Reader(tree, target, settings)
     count = sum(map(len, parts.values()))
-    notes = [note] if note else []
+    made = _made_parts(tree, layout.root, parts, settings) if not parts.get("test") else None
+    shapes = _some_shapes(tree, parts["train"] + parts["test"], settings)
+    target, note = choose_size(shapes, settings.size, count)
+    reader = _Reader(tree, target, settings)
     whole = count * target[0] * target[1] * 3 <= settings.memory
     threads = 1 if max(height * width for height, width in shapes) <= _SMALL else _threads()
-    dataset = _in_memory if whole else _streamed
-    made = dataset(parts, labels, reader, threads)
-    if reader.refitted and not note:
-        word = counted(len(reader.refitted), "picture is", "pictures are")
-        notes.append(
-            f"{word} not {target[0]} x {target[1]} like the rest, and scaled to it: {reader.refitted[0]}"
-        )
+    dataset = (_in_memory if whole else _streamed)(parts, labels, reader, threads)
+    notes = [*_size_notes(reader, note, whole), *(made.notes if made else ())]
     if not whole:
         notes.append(f"{counted(count, 'picture')} decoded as they are asked for, {threads} at a time")
+        problems += file_copies(parts, made.same if made else _same(tree, parts, settings))
     return replace(
-        made,
+        dataset,
         name=name,
-        classes=tuple(printable(class_) for class_ in classes),
-        split=split,
+        classes=distinct([printable(class_) for class_ in classes]),
+        split=split_name(settings.seed) if made else "given",
         notes=tuple(notes),
-        found=(*problems, *made.found),
+        found=(*problems, *dataset.found),
     )
+
+
+@dataclass
+class _Made:
+    """What making a test part has found: which files are the same, and what there is to say of it."""
+
+    same: dict[str, str]
+    notes: list[str]
+
+
+def _made_parts(tree: Tree, root: str, parts: dict[str, Listing], settings: Settings) -> _Made:
+    """Take a test part out of the training part.
+
+    Files are known by their names below ``root``, so that the same pictures elsewhere, or in a zip, are split
+    alike. Equal files go into one part, by their bytes, so that the size they are read at changes nothing.
+    """
+    files = parts["train"]
+    same = _same(tree, parts, settings)
+    names = [name[len(root) :] for name, _ in files]
+    marks = [same.get(name, name) for name, _ in files]
+    chosen = choose_test(names, [class_ for _, class_ in files], settings.seed, marks)
+    parts["train"], parts["test"] = parted(files, chosen)
+    copies = sum(first != name for name, first in same.items())
+    if not copies:
+        return _Made(same, [])
+    word = counted(copies, "picture is a copy of another", "pictures are copies of others")
+    return _Made(same, [f"{word}, byte for byte; {IN_ONE_PART}"])
+
+
+def _same(tree: Tree, parts: dict[str, Listing], settings: Settings) -> dict[str, str]:
+    """The first of the same bytes, by name, for each file that has copies."""
+    names = [name for files in parts.values() for name, _ in files]
+    first = same_files(tree, names, settings.on_progress)
+    copied = {place for own, place in enumerate(first) if own != place}
+    return {names[own]: names[place] for own, place in enumerate(first) if place in copied}
+
+
+def _size_notes(reader: _Reader, note: str, whole: bool) -> list[str]:
+    """What is said of sizes: of all pictures where all were read, else of those looked at."""
+    target, refitted = reader.target, reader.refitted
+    if note:
+        return [scaled_note(reader.shapes, target) or note if whole else note]
+    if not refitted:
+        return []
+    word = counted(len(refitted), "picture is", "pictures are")
+    return [f"{word} not {target[0]} x {target[1]} like the rest, and scaled to it: {refitted[0]}"]
 
 
 _REFUSED_IF_STRICT = ("unreadable", "not_a_file", "unsafe_name", "packed_too_tightly")
@@ -97,6 +138,7 @@ class _Reader:
 
     def __post_init__(self) -> None:
         self.refitted: list[str] = []
+        self.shapes: set[tuple[int, int]] = set()
 
     def __call__(self, name: str) -> NDArray[np.uint8]:
         shown = printable(name)
@@ -104,6 +146,7 @@ class _Reader:
         if not data:
             raise ImageError(f"`{shown}` is empty: the file has 0 bytes", code="empty")
         pixels, _ = decode_quickly(data, shown, self.settings.limits)
+        self.shapes.add((pixels.shape[0], pixels.shape[1]))
         if pixels.shape[:2] != self.target:
             self.refitted.append(shown)
             return fit(pixels, self.target)
@@ -111,22 +154,28 @@ class _Reader:
 
 
 def _some_shapes(tree: Tree, files: Listing, settings: Settings) -> list[tuple[int, int]]:
-    """Sizes of some pictures; of the first that can be read if none of those can."""
-    step = max(1, len(files) // _LOOKED_AT)
+    """Sizes of some pictures; of the first that can be read if none of those can.
+
+    Which ones follows from a hash of their names: at even distances one might meet every thumbnail.
+    """
+    names = [name for name, _ in files]
+    some = nsmallest(_LOOKED_AT, names, key=lambda name: blake2b(fsencode(name), digest_size=8).digest())
     shapes: list[tuple[int, int]] = []
-    reason = ""
-    for name, _ in [*files[::step], *files]:
+    first: ImageError | None = None
+    for name in [*sorted(some), *names]:
         try:
             data = tree.read(name, settings.limits)
             shapes.append(decode_quickly(data, printable(name), settings.limits)[0].shape[:2])
         except ImageError as error:
-            reason = reason or error.message
-        if len(shapes) >= min(len(files[::step]), _LOOKED_AT):
+            first = first or error
+        if len(shapes) >= len(some):
             break
     if not shapes:
+        assert first is not None
         raise DatasetError(
-            f"none of the {counted(len(files), 'picture')} of `{tree.name}` can be read: {reason}",
+            f"none of the {counted(len(files), 'picture')} of `{tree.name}` can be read: {first.message}",
             code="unreadable",
+            hint=first.hint,
         )
     return shapes
 

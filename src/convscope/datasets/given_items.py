@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import reprlib
+from hashlib import blake2b
+from heapq import nsmallest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from convscope.data import load_image
 from convscope.data.names import printable
+from convscope.datasets.problems import counted
 from convscope.datasets.settings import Settings
 from convscope.errors import DatasetError, ImageError, UsageError
 
@@ -17,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _LOOKED_AT = 32
+_STANDARDISED = 10  # what is divided by a deviation seldom goes further
 _SLACK = 1e-3  # interpolation leaves a little more than 1
 
 
@@ -27,7 +32,7 @@ class Items:
         if not hasattr(given, "__getitem__") or not hasattr(given, "__len__"):
             raise UsageError(
                 f"a data set needs a length and numbered items; {type(given).__name__} has not both",
-                hint="Of an IterableDataset make a list first: load_dataset(list(dataset)).",
+                hint=_instead_of(given),
             )
         self.given = given
         self.settings = settings
@@ -47,7 +52,13 @@ class Items:
             raise ImageError(
                 f"item {index} cannot be read: {printable(reason)}", code="unreadable"
             ) from error
-        if not isinstance(item, (tuple, list)) or len(item) != 2:
+        if isinstance(item, (tuple, list)) and len(item) != 2:
+            raise DatasetError(
+                f"item {index} holds {counted(len(item), 'thing')}, expected a picture and a label",
+                code="not_a_dataset",
+                hint="Of longer items make pairs: load_dataset([(item[0], item[1]) for item in dataset]).",
+            )
+        if not isinstance(item, (tuple, list)):
             raise DatasetError(
                 f"item {index} is a {type(item).__name__}, expected a pair of a picture and a label",
                 code="not_a_dataset",
@@ -55,13 +66,13 @@ class Items:
         return to_pixels(item[0], f"item {index}", self.settings), _whole(item[1], index)
 
     def sample(self) -> list[NDArray[np.uint8]]:
-        """Some pictures, evenly spread; the first that can be read if those cannot."""
+        """Some pictures, by a hash of their numbers; the first that can be read if those cannot."""
         if not hasattr(self, "_sample"):
-            step = max(1, len(self) // _LOOKED_AT)
+            some = nsmallest(_LOOKED_AT, range(len(self)), key=_rank)
             self._sample: list[NDArray[np.uint8]] = []
             reason = ""
-            for index in [*range(0, len(self), step), *range(len(self))]:
-                if len(self._sample) >= min(_LOOKED_AT, -(-len(self) // step)):
+            for index in [*sorted(some), *range(len(self))]:
+                if len(self._sample) >= len(some):
                     break
                 try:
                     self._sample.append(self.picture(index)[0])
@@ -93,6 +104,18 @@ class Items:
         return [int(label) for label in labels]
 
 
+def _rank(index: int) -> bytes:
+    return blake2b(str(index).encode(), digest_size=8).digest()
+
+
+def _instead_of(given: Any) -> str:
+    if hasattr(given, "dataset") and hasattr(given, "batch_size"):
+        return "Give the data set that the loader loads: load_dataset(loader.dataset)."
+    if hasattr(given, "__iter__"):
+        return "Of an IterableDataset make a list first: load_dataset(list(dataset))."
+    return "Give a name, a folder, a zip file, or a torch Dataset of pictures and labels."
+
+
 def to_pixels(picture: Any, name: str, settings: Settings) -> NDArray[np.uint8]:
     """``uint8 (height, width, 1 or 3)`` of a Pillow image, an array or a tensor.
 
@@ -118,17 +141,16 @@ def to_pixels(picture: Any, name: str, settings: Settings) -> NDArray[np.uint8]:
     grey = False
     if type(picture).__module__.startswith("torch") and hasattr(picture, "detach"):
         picture = picture.detach().cpu()
+        _check_shape(name, "tensor", tuple(picture.shape), channels_first=True)
         picture = (picture.float() if picture.is_floating_point() else picture).numpy()
         if picture.ndim == 3:
             picture = picture.transpose(1, 2, 0)
+    elif isinstance(picture, np.ndarray):
+        _check_shape(name, "array", picture.shape, channels_first=False)
     if isinstance(picture, np.ndarray):
         is_float = picture.dtype.kind == "f" and picture.size > 0
-        if is_float and not (picture.min() >= -_SLACK and picture.max() <= 1 + _SLACK):
-            raise DatasetError(
-                f"{name} has values from {picture.min():.3g} to {picture.max():.3g}, expected 0 to 1",
-                code="not_a_dataset",
-                hint="Leave normalisation out of the data set's transforms: training does it.",
-            )
+        if is_float:
+            _check_range(name, float(picture.min()), float(picture.max()))
         picture = picture.clip(0, 1) if is_float else picture
         grey = picture.ndim == 2 or picture.shape[-1] == 1
     elif hasattr(picture, "getbands"):
@@ -141,6 +163,43 @@ def to_pixels(picture: Any, name: str, settings: Settings) -> NDArray[np.uint8]:
         )
     pixels = load_image(picture, name=name, limits=settings.limits).pixels
     return np.ascontiguousarray(pixels[..., :1]) if grey else pixels
+
+
+def _check_range(name: str, low: float, high: float) -> None:
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ImageError(f"{name} has values that are no numbers: NaN or infinite", code="not_an_image")
+    if low < -_SLACK or high > 1 + _SLACK:
+        normalised = low < -_SLACK or high > 255 or high <= _STANDARDISED
+        raise DatasetError(
+            f"{name} has values from {low:.3g} to {high:.3g}, expected 0 to 1",
+            code="not_a_dataset",
+            hint="Leave normalisation out of the data set's transforms: training does it."
+            if normalised
+            else "Divide by 255, or give whole numbers of 8 bits (uint8).",
+        )
+
+
+def _check_shape(name: str, kind: str, shape: tuple[int, ...], *, channels_first: bool) -> None:
+    """Refuse what is no picture by its shape, in the shape the person has."""
+    if len(shape) == 2:
+        return
+    counts = (1, 3) if channels_first else (1, 3, 4)
+    at, other = (0, -1) if channels_first else (-1, 0)
+    if len(shape) == 3 and shape[at] in counts:
+        return
+    expected = "(channels, height, width)" if channels_first else "(height, width, channels)"
+    hint = f"Channels may be {', '.join(map(str, counts[:-1]))} or {counts[-1]}."
+    if len(shape) == 3 and shape[other] in (1, 3):
+        turn = "tensor.permute(2, 0, 1)" if channels_first else "array.transpose(1, 2, 0)"
+        hint = f"Put the channels {'first' if channels_first else 'last'}: {turn}."
+    elif channels_first and shape[:1] == (4,):
+        hint = "Channels may be 1 or 3; what is transparent must be laid on a colour first."
+    raise DatasetError(
+        f"{name} is {'an' if kind == 'array' else 'a'} {kind} of shape {shape}, expected {expected} or "
+        "(height, width)",
+        code="not_a_dataset",
+        hint=hint,
+    )
 
 
 def _whole(label: Any, index: int) -> int:

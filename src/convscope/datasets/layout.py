@@ -1,13 +1,16 @@
 """Which class and which part each file belongs to, told from the folders it lies in.
 
 Understood are class folders, class folders within ``train`` and ``test`` (or ``val``), and either of these
-inside one outer folder, as archives often have them.
+inside one outer folder, as archives often have them. Folders of other files beside these (``docs``) are not
+looked at.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice, takewhile
 from sys import intern
 
 from convscope.data.kinds import format_of
@@ -31,11 +34,13 @@ class Layout:
     """Files by part and class.
 
     ``parts`` maps ``"train"`` (and ``"test"``, where there is one) to pairs of a file and its class;
-    ``classes`` are those with files in ``train``, sorted.
+    ``classes`` are those with files in ``train``, sorted; ``root`` is the folder, with a slash, in which
+    their folders lie.
     """
 
     classes: tuple[str, ...]
     parts: dict[str, list[tuple[str, str]]]
+    root: str
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -68,21 +73,22 @@ def find_layout(tree: Tree) -> Layout:
     if not any(folders.values()):
         raise DatasetError(
             f"`{tree.name}` holds no class folders"
-            + (f", only {counted(len(outside), 'file')}" if outside else ""),
+            + (f", only {counted(len(outside), 'file')}" if outside else "")
+            + _why_not_more(tree),
             code="no_classes",
             hint=LAYOUT,
         )
     if not files["train"]:
         raise DatasetError(
             f"the class folders of `{tree.name}` hold no pictures to train on: "
-            f"{listed(map(printable, sorted(folders['train'])) or ['none'])}",
+            f"{listed(map(printable, sorted(folders['train'])) or ['none'])}{_why_not_more(tree)}",
             code="empty",
             hint=LAYOUT,
         )
     _say(problems, "outside_classes", outside, "file", "outside the class folders")
     _say(problems, "not_a_picture", others, "file", "not a picture in a format that is read")
     classes = _settle(files, folders, problems)
-    return Layout(classes, files, problems)
+    return Layout(classes, files, roots["train"], problems)
 
 
 def _settle(
@@ -120,13 +126,36 @@ def _outer_folder(tree: Tree) -> str:
     """The one folder that all class folders lie in, with a slash, if it is not a class or a part itself."""
     base = ""
     while True:
-        tops = _folders_in(tree, base)
+        tops = _without_strangers(tree, base, _folders_in(tree, base))
         if len(tops) != 1:
             return base
         only = tops.pop()
         if not _folders_in(tree, f"{base}{only}/") or only.lower() in TRAIN:
             return base
         base = f"{base}{only}/"
+
+
+def _without_strangers(tree: Tree, base: str, tops: set[str]) -> set[str]:
+    """``tops`` without folders that hold files and no picture among them, if one with folders is left."""
+    if len(tops) < 2:
+        return tops
+    pictured = {top for top in tops if _holds(tree, f"{base}{top}/", pictures=True)}
+    strangers = {top for top in tops - pictured if _holds(tree, f"{base}{top}/", pictures=False)}
+    rest = tops - strangers
+    if len(rest & pictured) == 1 and not rest - pictured and _folders_in(tree, f"{base}{next(iter(rest))}/"):
+        return rest
+    return tops
+
+
+def _holds(tree: Tree, folder: str, *, pictures: bool) -> bool:
+    start = bisect_left(tree.files, folder)
+    within = takewhile(lambda name: name.startswith(folder), islice(tree.files, start, None))
+    return any(not pictures or _is_picture(tree, name) for name in within)
+
+
+def _why_not_more(tree: Tree) -> str:
+    """What was left out in listing, for an error about there being nothing."""
+    return "".join(f"; {problem.message}" for problem in tree.problems)
 
 
 def _folders_in(tree: Tree, base: str) -> set[str]:
@@ -140,9 +169,11 @@ def _parts(tree: Tree, base: str, problems: list[Problem]) -> dict[str, str]:
     lower = {name.lower(): name for name in tops}
     train = next((lower[name] for name in TRAIN if name in lower), None)
     tests = [lower[name] for name in TEST if name in lower]
-    others = sorted(tops - {train, *tests})
+    others = sorted(top for top in tops - {train, *tests} if _holds(tree, f"{base}{top}/", pictures=True))
     # Beside other classes and without a test part, a folder `train` holds pictures of trains.
-    if train is None or (others and not tests):
+    if train is None or (
+        (others or (len(tops) > 1 and not _folders_in(tree, f"{base}{train}/"))) and not tests
+    ):
         return {"train": base}
     if not tests:
         return {"train": f"{base}{train}/"}

@@ -10,7 +10,7 @@ from typing import Any
 
 from convscope.data.names import printable
 from convscope.datasets.dataset import Dataset
-from convscope.datasets.problems import Problem
+from convscope.datasets.problems import Problem, counted, listed
 from convscope.datasets.settings import MEMORY, Progress, Settings, _silent
 from convscope.errors import DatasetError, UsageError, nearest
 
@@ -72,6 +72,32 @@ def load_dataset(
     >>> twos_and_sevens.classes, twos_and_sevens.train.images.shape
     (('2', '7'), (285, 8, 8, 1))
     """
+    return guarded(
+        read_dataset(
+            spec,
+            root=root,
+            size=size,
+            strict=strict,
+            seed=seed,
+            classes=classes,
+            memory=memory,
+            on_progress=on_progress,
+        )
+    )
+
+
+def read_dataset(
+    spec: Any,
+    *,
+    root: str | os.PathLike[str] | None = None,
+    size: int | None = None,
+    strict: bool = False,
+    seed: int = 0,
+    classes: Sequence[str] | None = None,
+    memory: int = MEMORY,
+    on_progress: Progress | None = None,
+) -> Dataset:
+    """As ``load_dataset``, before it is looked into which pictures are in both parts (``guarded``)."""
     if size is not None and not 1 <= size <= 4096:
         raise UsageError(f"`size` must be 1 to 4096 pixels; got {size}")
     wanted = tuple(classes) if classes is not None else None
@@ -81,40 +107,73 @@ def load_dataset(
 
         if root is not None:
             raise UsageError("`root` says where the files of cifar10 are; a torch Dataset needs none")
-        return _guarded(read_given(spec, settings))
-    return _guarded(_named(os.fspath(spec), root, settings))
+        return read_given(spec, settings)
+    return _named(os.fspath(spec), root, settings)
 
 
-def _guarded(dataset: Dataset) -> Dataset:
+def guarded(dataset: Dataset) -> Dataset:
     """``dataset``, once pictures in both parts are dealt with: left out of a part made here, else said.
 
-    Only where pictures are in memory; reading a large folder whole to begin with would take too long.
-    A single class is said as well.
+    That needs the pictures in memory; of a large folder the files were compared when it was split. Classes
+    that are single, or have no pictures in a part, are said as well.
     """
-    from convscope.datasets.copies import copies_problem, digests, find_copies, without_copies
+    from convscope.datasets.copies import (
+        copies_problem,
+        digests,
+        find_copies,
+        two_classes_problem,
+        without_copies,
+    )
 
-    if len(dataset.classes) == 1:
-        alone = Problem(
-            "one_class",
-            f"there is one class only, nothing to tell it from: {dataset.classes[0]}",
-            dataset.classes,
-        )
-        dataset = replace(dataset, found=(*dataset.found, alone))
+    found = list(dataset.found)
     train, test = dataset.train, dataset.test
-    train_images, test_images = train.images, test.images
-    if train_images is None or test_images is None:
-        return dataset
-    if dataset.split != "given":
-        test, note = without_copies(train, test)
-        dataset = replace(dataset, test=test, notes=(*dataset.notes, note)) if note else dataset
-        if len(test):
-            return dataset
-        text = "no picture is left to test on: every class has one picture, or copies of one"
-        return replace(dataset, found=(*dataset.found, Problem("nothing_to_test", text, dataset.classes)))
-    copies = find_copies(digests(train_images), digests(test_images))
-    if not copies:
-        return dataset
-    return replace(dataset, found=(*dataset.found, copies_problem(copies, train, test)))
+    if train.images is not None and test.images is not None:
+        trained = digests(train.images)
+        copies = find_copies(trained, digests(test.images))
+        if dataset.split != "given":
+            test, note = without_copies(copies, test)
+            dataset = replace(dataset, test=test, notes=(*dataset.notes, *([note] if note else [])))
+        elif copies:
+            found.append(copies_problem(copies, train, test))
+        found += two_classes_problem(trained, train.labels.tolist(), train.names)
+        different = len(set(zip(trained, train.labels.tolist(), strict=True)))
+    else:
+        different = len(train)
+    found += _class_problems(dataset, different)
+    return replace(dataset, found=tuple(found))
+
+
+def _class_problems(dataset: Dataset, different: int) -> list[Problem]:
+    """Classes that are single, or have no pictures in a part, where reading has not said so already.
+
+    ``different`` counts pictures to train on that differ in pixels or class.
+    """
+    if len(dataset.classes) == 1:
+        text = f"there is one class only, nothing to tell it from: {dataset.classes[0]}"
+        alone = [Problem("one_class", text, dataset.classes)]
+    else:
+        alone = []
+    said = {name for problem in dataset.found if problem.code == "empty_class" for name in problem.names}
+    train, test = dataset.counts(dataset.train), dataset.counts(dataset.test)
+    named = list(zip(dataset.classes, train, test, strict=True))
+    untrained = tuple(name for name, count, _ in named if not count and name not in said)
+    untested = tuple(name for name, count, other in named if count and not other and name not in said)
+    if untrained:
+        word = counted(len(untrained), "class has", "classes have")
+        text = f"{word} no pictures to train on: {listed(untrained)}"
+        alone.append(Problem("empty_class", text, untrained))
+    if not len(dataset.test):
+        text = (
+            "no picture is left to test on: what could be kept apart cannot be read or is trained on as well"
+        )
+        if different <= len(dataset.classes):
+            text = "no picture is left to test on: every class has one picture, or copies of one"
+        alone.append(Problem("nothing_to_test", text, dataset.classes))
+    elif untested:
+        word = counted(len(untested), "class has", "classes have")
+        text = f"{word} pictures to train on and none to test: {listed(untested)}"
+        alone.append(Problem("empty_class", text, untested))
+    return alone
 
 
 def _named(spec: str, root: str | os.PathLike[str] | None, settings: Settings) -> Dataset:
@@ -134,10 +193,15 @@ def _named(spec: str, root: str | os.PathLike[str] | None, settings: Settings) -
 
         return read_digits(spec, settings)
     from convscope.datasets.from_tree import read_tree
-    from convscope.datasets.trees import FolderTree, ZipTree
+    from convscope.datasets.trees import FolderTree
+    from convscope.datasets.zip_tree import ZipTree
 
     if os.path.isdir(name):
-        return read_tree(FolderTree(name), spec, settings)
+        tree = FolderTree(name)
+        if os.path.basename(name.rstrip(os.sep)) in ("", os.curdir, os.pardir):
+            # A dot says where a folder is seen from, not what it is called.
+            spec = tree.name + spec[len(name) :]
+        return read_tree(tree, spec, settings)
     if os.path.isfile(name) and zipfile.is_zipfile(name):
         return read_tree(ZipTree(name), spec, settings)
     raise _no_such(name)
@@ -160,6 +224,12 @@ def parse_spec(spec: str) -> tuple[str, tuple[str, ...] | None]:
     # A path may hold a colon itself, as those of Windows do.
     if not colon or os.path.exists(spec) or after[:1] in ("/", "\\"):
         return spec, None
+    # The name of a class may, too: what is there already ends the place.
+    shorter = name
+    while ":" in shorter and not (shorter in NAMES or os.path.exists(shorter)):
+        shorter = shorter.rpartition(":")[0]
+    if shorter in NAMES or os.path.exists(shorter):
+        name, after = shorter, spec[len(shorter) + 1 :]
     names = tuple(word.strip() for word in after.split(","))
     if not all(names):
         raise UsageError(f"after the colon of {spec!r} there must be class names with commas between")
@@ -167,7 +237,10 @@ def parse_spec(spec: str) -> tuple[str, tuple[str, ...] | None]:
 
 
 def _no_such(name: str) -> DatasetError:
+    from convscope.datasets.zip_tree import refuse_cut_zip
+
     shown = printable(name)
+    refuse_cut_zip(name)
     if os.path.isfile(name):
         return DatasetError(
             f"`{shown}` is a file, but not a zip file of pictures",

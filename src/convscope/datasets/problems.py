@@ -18,7 +18,8 @@ class Problem:
     code
         ``unreadable``, ``not_a_picture``, ``not_a_file``, ``unsafe_name``, ``packed_too_tightly``,
         ``linked_twice``, ``outside_classes``, ``empty_class``, ``class_only_in_test``, ``unused_split``,
-        ``one_class``, ``nothing_to_test`` or ``in_train_and_test``.
+        ``one_class``, ``nothing_to_test``, ``in_train_and_test``, ``in_two_classes``, ``repeated_name`` or
+        ``run_folder``.
     message
         One sentence that counts them and names the first few.
     names

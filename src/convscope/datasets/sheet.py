@@ -67,15 +67,16 @@ def contact_sheet(dataset: Dataset, *, columns: int = 12) -> NDArray[np.uint8]:
     right = max(left + most * (width + _GAP) - _GAP, _MARGIN + max(part.shape[1] for part in head))
     top = _MARGIN + sum(part.shape[0] + 3 for part in head) + 14
     left_out = len(dataset.classes) - len(shown)
-    bottom = top + len(shown) * (height + _GAP) - _GAP + (raster.line_height(_TEXT) + 10) * bool(left_out)
+    block = raster.line_height(_NAME) + raster.line_height(_COUNT)
+    pitch = max(height, block) + _GAP  # rows may be lower than what is written beside them
+    bottom = top + len(shown) * pitch - _GAP + (raster.line_height(_TEXT) + 10) * bool(left_out)
     canvas = np.full((bottom + _MARGIN, right + _MARGIN), raster.PAPER, np.uint8)
     at = _MARGIN
     for part in head:
         raster.stamp(canvas, at, _MARGIN, part)
         at += part.shape[0] + 3
     for row, (name, text) in enumerate(zip(names, details, strict=True)):
-        block = raster.line_height(_NAME) + raster.line_height(_COUNT)
-        middle = top + row * (height + _GAP) + max(0, (height - block) // 2)
+        middle = top + row * pitch + (pitch - _GAP - block) // 2
         raster.stamp(canvas, middle, _MARGIN, raster.words(name, _NAME))
         raster.stamp(canvas, middle + raster.line_height(_NAME), _MARGIN, raster.words(text, _COUNT, 0.6))
     if left_out:
@@ -86,7 +87,8 @@ def contact_sheet(dataset: Dataset, *, columns: int = 12) -> NDArray[np.uint8]:
         images, _ = dataset.train.batch(indices)
         for column, image in enumerate(images):
             fitted = fit(image, (height // factor, width // factor))
-            y, x = top + row * (height + _GAP), left + column * (width + _GAP)
+            y = top + row * pitch + (pitch - _GAP - height) // 2
+            x = left + column * (width + _GAP)
             sheet[y : y + height, x : x + width] = fitted.repeat(factor, 0).repeat(factor, 1)
     return sheet
 

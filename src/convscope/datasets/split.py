@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Pictures: TypeAlias = "NDArray[np.uint8]"
 Labels: TypeAlias = "NDArray[np.int64]"
 
+CANNOT_BE_READ = "cannot be read; left out"
+
 
 class Split:
     """Labelled pictures of one size.
@@ -84,6 +86,35 @@ class Split:
         return (unreadable_problem([self.names[i] for i, _ in found], [text for _, text in found]),)[
             : len(found)
         ]
+
+    def joined(self, other: Split) -> Split:
+        """The pictures of both, these first.
+
+        Examples
+        --------
+        >>> one = Split([0], ["a"], images=np.zeros((1, 2, 2, 1), np.uint8))
+        >>> one.joined(Split([1], ["b"], images=np.ones((1, 2, 2, 1), np.uint8))).labels.tolist()
+        [0, 1]
+        """
+        labels = np.concatenate([self.labels, other.labels])
+        names = [*self.names, *other.names]
+        if self.images is not None and other.images is not None:
+            return Split(labels, names, images=np.concatenate([self.images, other.images]))
+
+        def fetch(index: int) -> Pictures:
+            part, place = (self, index) if index < len(self) else (other, index - len(self))
+            return part.one(place)
+
+        return Split(
+            labels, names, shape=self.shape, fetch=fetch, threads=self._threads, strict=self.strict
+        )  # fmt: skip
+
+    def one(self, index: int) -> Pictures:
+        """The picture at ``index``, ``uint8 (height, width, channels)``; ConvscopeError if it is bad."""
+        if self.images is not None:
+            return self.images[index]
+        assert self._fetch is not None
+        return self._fetch(index)
 
     def read(self, indices: ArrayLike) -> Pictures:
         """The pictures at ``indices``, as ``uint8 (len(indices), height, width, channels)``, a copy.
@@ -183,7 +214,7 @@ class Split:
 def unreadable_problem(names: Sequence[str], reasons: Sequence[str]) -> Problem:
     """The problem of pictures that cannot be decoded, of which there is at least one."""
     word = "picture" if len(names) == 1 else "pictures"
-    text = f"{len(names):,} {word} cannot be read; left out: {listed(reasons)}"
+    text = f"{len(names):,} {word} {CANNOT_BE_READ}: {listed(reasons)}"
     return Problem("unreadable", text, tuple(names))
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Sequence
 from hashlib import blake2b
 from os import fsencode
 from typing import TypeVar
@@ -23,11 +23,15 @@ def split_name(seed: int) -> str:
     return f"seeded {TEST_SHARE:.0%} (seed {seed})"
 
 
-def choose_test(names: Sequence[str], classes: Iterable[object], seed: int) -> list[bool]:
+def choose_test(
+    names: Sequence[str], classes: Sequence[object], seed: int, same: Sequence[Hashable] | None = None
+) -> list[bool]:
     """Which items are kept apart for testing: of each class a fifth, rounded, and one at least of two.
 
     The order of a class is that of a keyed hash of the names, so it depends on nothing else: not on the
-    order they come in, not on a library's random numbers.
+    order they come in, not on a library's random numbers. It is a rank that decides and not the hash alone,
+    which would leave small classes with no test picture or with half of them; so where pictures are added
+    to a class, a few of the others change parts.
 
     Parameters
     ----------
@@ -35,6 +39,9 @@ def choose_test(names: Sequence[str], classes: Iterable[object], seed: int) -> l
         A name for each item, which must not repeat.
     classes
         The class of each item.
+    same
+        For each item what it has in common with its copies, and with nothing else. Copies stay in one part;
+        those of several classes are trained on.
 
     Examples
     --------
@@ -43,15 +50,31 @@ def choose_test(names: Sequence[str], classes: Iterable[object], seed: int) -> l
     (1, 1)
     """
     key = f"convscope split {seed}".encode()
-    groups: dict[object, list[tuple[bytes, int]]] = defaultdict(list)
-    for place, (name, class_) in enumerate(zip(names, classes, strict=True)):
-        groups[class_].append((blake2b(fsencode(name), digest_size=16, key=key).digest(), place))
+    ranks = [blake2b(fsencode(name), digest_size=16, key=key).digest() for name in names]
+    copies: dict[Hashable, list[int]] = defaultdict(list)
+    for place, mark in enumerate(same if same is not None else range(len(names))):
+        copies[mark].append(place)
+    groups: dict[object, list[tuple[bytes, list[int]]]] = defaultdict(list)
+    for places in copies.values():
+        if len({classes[place] for place in places}) == 1:
+            groups[classes[places[0]]].append((min(ranks[place] for place in places), places))
+    sizes = Counter(classes)
     chosen = [False] * len(names)
-    for group in groups.values():
-        count = max(round(len(group) * TEST_SHARE), int(len(group) > 1))
-        for _, place in sorted(group)[:count]:
+    for class_, group in groups.items():
+        for place in _first_fifth(sorted(group), sizes[class_]):
             chosen[place] = True
     return chosen
+
+
+def _first_fifth(groups: Sequence[tuple[bytes, list[int]]], size: int) -> list[int]:
+    """The first groups that together are no more than a fifth of a class; the smallest if all are more."""
+    count = max(round(size * TEST_SHARE), int(size > 1))
+    taken: list[int] = []
+    for _, places in groups:
+        if len(taken) + len(places) <= count:
+            taken += places
+    smallest = min((places for _, places in groups), key=len, default=[])
+    return taken if taken or len(smallest) == size else smallest
 
 
 def parted(items: Sequence[Item], chosen: Sequence[bool]) -> tuple[list[Item], list[Item]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from convscope.datasets.copies import copies_problem, digests, find_copies
+from convscope.datasets.copies import copies_problem, digests, find_copies, two_classes_problem
 from convscope.datasets.dataset import Dataset
 from convscope.datasets.problems import Problem
 from convscope.datasets.settings import Progress
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+_BY_PIXELS = ("in_train_and_test", "in_two_classes")  # where every picture is looked at
 _CHUNK_BYTES, _LARGEST_CHUNK = 8 * 2**20, 256
 
 
@@ -104,12 +105,15 @@ def describe(dataset: Dataset, *, on_progress: Progress | None = None) -> Descri
         part: np.bincount(split.labels[places[part]], minlength=len(dataset.classes)).astype(np.int64)
         for part, split in dataset.parts.items()
     }
-    problems = dataset.problems
+    problems = [problem for problem in dataset.problems if problem.code not in _BY_PIXELS]
     copies = find_copies(hashes["train"], hashes["test"])
-    if copies and not any(problem.code == "in_train_and_test" for problem in problems):
+    if copies:
         pairs = [(places["test"][a], places["train"][b]) for a, b in copies]
-        problems = (*problems, copies_problem(pairs, dataset.train, dataset.test))
-    return Description(dataset, counts, *seen.result(), problems)
+        problems.append(copies_problem(pairs, dataset.train, dataset.test))
+    trained = places["train"]
+    names = [dataset.train.names[place] for place in trained]
+    problems += two_classes_problem(hashes["train"], dataset.train.labels[trained].tolist(), names)
+    return Description(dataset, counts, *seen.result(), tuple(problems))
 
 
 def normalization(split: Split, *, most: int | None = None) -> tuple[tuple[float, ...], tuple[float, ...]]:

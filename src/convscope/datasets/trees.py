@@ -1,17 +1,11 @@
-"""Folders and zip files of pictures, seen alike: names with slashes, and the bytes behind a name.
-
-Nothing is unpacked to disk and no name inside an archive is ever used as a path, so a hostile archive can
-at worst hold pictures that are refused.
-"""
+"""Folders of pictures, seen as zip files are: names with slashes, and the bytes behind a name."""
 
 from __future__ import annotations
 
 import os
 import stat
-import zipfile
-import zlib
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
 from typing import Protocol
 
 from convscope.data import Limits
@@ -20,9 +14,8 @@ from convscope.data.reading import read_file
 from convscope.datasets.problems import Problem, counted, listed
 from convscope.errors import DatasetError, ImageError
 
-_HEAD = 64
-_MOST_DIRECTORY_BYTES = 512 * 2**20  # of a zip file: some four million entries
-_TIGHT, _TIGHT_FROM = 200, 2**20
+HEAD = 64
+TAIL, PIECE = 4096, 2**20
 _SYSTEM_FILES = frozenset(("thumbs.db", "desktop.ini", "__macosx"))
 
 
@@ -54,6 +47,18 @@ class Tree(Protocol):
         """The first bytes of a file; none if it cannot be read."""
         ...
 
+    def length(self, name: str) -> int:
+        """Bytes of a file; -1 if that is not known."""
+        ...
+
+    def mark(self, name: str) -> bytes:
+        """Something that files of the same bytes have in common, quickly had; none if it cannot be read."""
+        ...
+
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """All bytes of a file, piece by piece; OSError if it cannot be read."""
+        ...
+
 
 def is_hidden(name: str) -> bool:
     """Whether a file or folder is the system's own rather than a person's.
@@ -69,7 +74,8 @@ def is_hidden(name: str) -> bool:
 class FolderTree:
     """A folder on disk.
 
-    Links are followed, but no folder is listed twice, so that a link to a folder above ends.
+    Links are followed, but no folder is listed twice, so that a link to a folder above ends. Run folders of
+    `convscope train` are no part of the data.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -81,6 +87,7 @@ class FolderTree:
         twice: list[str] = []
         odd: list[str] = []
         closed: list[str] = []
+        runs: list[str] = []
         seen: set[tuple[int, int]] = set()
         waiting = [("", self.path)]
         while waiting:
@@ -101,6 +108,9 @@ class FolderTree:
                 twice.append(printable(name))
                 continue
             seen.add((status.st_dev, status.st_ino))
+            if name and _is_run(found):
+                runs.append(name)
+                continue
             if name:
                 folders.append(name)
             below = []
@@ -118,14 +128,20 @@ class FolderTree:
             waiting[:0] = [(inner, place) for link, inner, place in reversed(below) if link]
             waiting += [(inner, place) for link, inner, place in reversed(below) if not link]
         self.files: Sequence[str] = sorted(files)
-        self.folders: Sequence[str] = sorted(folders)
-        _note(self.problems, "linked_twice", twice, "link", "leads", "lead", "to a folder that was listed")
-        _note(self.problems, "not_a_file", odd, "entry", "is", "are", "no ordinary file", "entries")
-        _note(self.problems, "unreadable", closed, "folder", "cannot", "cannot", "be listed")
+        self.folders: Sequence[str] = _without_empty_above(folders, files, runs)
+        say_left_out(
+            self.problems, "run_folder", [*map(printable, runs)], "folder", "was", "were",
+            "made by `convscope train`",
+        )  # fmt: skip
+        say_left_out(
+            self.problems, "linked_twice", twice, "link", "leads", "lead", "to a folder that was listed"
+        )
+        say_left_out(self.problems, "not_a_file", odd, "entry", "is", "are", "no ordinary file", "entries")
+        say_left_out(self.problems, "unreadable", closed, "folder", "cannot", "cannot", "be listed")
 
     def read(self, name: str, limits: Limits) -> bytes:
         """Contents of a file; ImageError if it cannot be read."""
-        path = os.path.join(self.path, *name.split("/"))
+        path = self._place(name)
         try:
             return read_file(path, limits)
         except ImageError as error:
@@ -135,105 +151,61 @@ class FolderTree:
     def head(self, name: str) -> bytes:
         """The first bytes of a file; none if it cannot be read."""
         try:
-            path = os.path.join(self.path, *name.split("/"))
+            path = self._place(name)
             if not stat.S_ISREG(os.stat(path).st_mode):
                 return b""
             with open(path, "rb", buffering=0) as file:
-                return file.read(_HEAD) or b""
+                return file.read(HEAD) or b""
         except OSError:
             return b""
 
-
-class ZipTree:
-    """A zip file, read where it lies.
-
-    Entries that could only do harm (names that lead out of the archive, links, entries packed more tightly
-    than any picture is) are left out and counted.
-    """
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.name = printable(Path(path).name)
-        self.problems: list[Problem] = []
-        shown = printable(path)
+    def length(self, name: str) -> int:
+        """Bytes of a file; -1 if that is not known."""
         try:
-            if _directory_bytes(path) > _MOST_DIRECTORY_BYTES:
-                raise DatasetError(f"`{shown}` lists more entries than are read", code="too_large")
-            self._zip = zipfile.ZipFile(path)
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise DatasetError(f"`{shown}` cannot be read: {reason}", code="unreadable") from error
-        except (zipfile.BadZipFile, ValueError, NotImplementedError, EOFError) as error:
-            raise DatasetError(
-                f"`{shown}` is not a zip file that can be read: {error}",
-                code="damaged",
-                hint="Get the file again, or unpack it and name the folder.",
-            ) from error
-        self._entries: dict[str, zipfile.ZipInfo] = {}
-        folders: set[str] = set()
-        unsafe: list[str] = []
-        linked: list[str] = []
-        tight: list[str] = []
-        for entry in self._zip.infolist():
-            name = entry.filename
-            parts = name.rstrip("/").split("/")
-            if not _is_safe(name, parts):
-                unsafe.append(printable(name))
-            elif any(is_hidden(part) for part in parts):
-                continue
-            elif entry.is_dir():
-                folders.add("/".join(parts))
-            elif stat.S_ISLNK(entry.external_attr >> 16):
-                linked.append(printable(name))
-            elif entry.file_size > max(_TIGHT_FROM, _TIGHT * entry.compress_size):
-                tight.append(printable(name))
-            else:
-                self._entries[name] = entry
-        # What is kept here is enough; a second list of all entries would take megabytes.
-        self._zip.filelist.clear()
-        self._zip.NameToInfo.clear()
-        for name in self._entries:
-            above = name.rpartition("/")[0]
-            while above and above not in folders:
-                folders.add(above)
-                above = above.rpartition("/")[0]
-        self.files: Sequence[str] = sorted(self._entries)
-        self.folders: Sequence[str] = sorted(folders)
-        _note(self.problems, "unsafe_name", unsafe, "name", "leads", "lead", "out of the archive")
-        _note(self.problems, "not_a_file", linked, "entry", "is", "are", "a link, not a file", "entries")
-        _note(
-            self.problems, "packed_too_tightly", tight, "entry", "would", "would",
-            f"unpack to more than {_TIGHT} times its size", "entries",
-        )  # fmt: skip
+            return os.stat(self._place(name)).st_size
+        except OSError:
+            return -1
 
-    def read(self, name: str, limits: Limits) -> bytes:
-        """Contents of an entry; ImageError if it cannot be read."""
-        shown = printable(name)
-        entry = self._entries[name]
-        limits.check_bytes(entry.file_size, shown)
-        data = self._read(entry, shown, limits.file_bytes + 1)
-        limits.check_bytes(len(data), shown)  # what the directory says of an entry need not be so
-        return data
-
-    def head(self, name: str) -> bytes:
-        """The first bytes of an entry; none if it cannot be read."""
+    def mark(self, name: str) -> bytes:
+        """The last bytes of a file; none if it cannot be read."""
         try:
-            return self._read(self._entries[name], name, _HEAD)
-        except ImageError:
+            with open(self._place(name), "rb", buffering=0) as file:
+                file.seek(-min(TAIL, os.fstat(file.fileno()).st_size), os.SEEK_END)
+                return blake2b(file.read(TAIL) or b"", digest_size=16).digest()
+        except OSError:
             return b""
 
-    def _read(self, entry: zipfile.ZipInfo, shown: str, most: int) -> bytes:
-        try:
-            with self._zip.open(entry) as file:
-                data = file.read(most)
-                if len(data) < most:
-                    file.read(1)  # only the end of an entry has its checksum compared
-                return data
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
-            raise ImageError(f"`{shown}` cannot be unpacked: {error}", code="damaged") from error
-        except NotImplementedError as error:
-            raise ImageError(f"`{shown}` is packed in a way that is not read", code="unreadable") from error
-        except RuntimeError as error:  # how zipfile says that a password is asked for
-            raise ImageError(f"`{shown}` is locked with a password", code="unreadable") from error
+    def pieces(self, name: str) -> Iterator[bytes]:
+        """All bytes of a file, piece by piece; OSError if it cannot be read."""
+        with open(self._place(name), "rb", buffering=0) as file:
+            while piece := file.read(PIECE):
+                yield piece
+
+    def _place(self, name: str) -> str:
+        return os.path.join(self.path, *name.split("/"))
+
+
+def _is_run(entries: Sequence[os.DirEntry[str]]) -> bool:
+    """Whether a folder with these entries is one that training made: its pictures are drawings of it."""
+    for entry in entries:
+        if entry.name == "run.json" and _leads_to_file(entry):
+            try:
+                with open(entry.path, "rb") as file:
+                    return b'"convscope.run/' in file.read(200)
+            except OSError:
+                return False
+    return False
+
+
+def _without_empty_above(folders: list[str], files: Sequence[str], runs: Sequence[str]) -> list[str]:
+    """``folders``, sorted, without those that hold nothing but the run folders left out."""
+    kept = {*folders}
+    for run in runs:
+        above = run.rpartition("/")[0]
+        while above and not any(name.startswith(f"{above}/") for name in (*kept, *files)):
+            kept.discard(above)
+            above = above.rpartition("/")[0]
+    return sorted(kept)
 
 
 def _leads_to_folder(entry: os.DirEntry[str]) -> bool:
@@ -250,27 +222,7 @@ def _leads_to_file(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _is_safe(name: str, parts: list[str]) -> bool:
-    return not (
-        name.startswith("/") or "\\" in name or "\0" in name or ":" in parts[0] or {"..", ".", ""} & {*parts}
-    )
-
-
-def _directory_bytes(path: str | os.PathLike[str]) -> int:
-    """Bytes of a zip file's directory as its end record says; 0 where there is none."""
-    with open(path, "rb") as file:
-        file.seek(0, os.SEEK_END)
-        file.seek(-min(file.tell(), 22 + 0xFFFF), os.SEEK_END)
-        tail = file.read()
-    at = tail.rfind(b"PK\x05\x06")
-    if at < 0:
-        return 0
-    size = int.from_bytes(tail[at + 12 : at + 16], "little")
-    big = tail.rfind(b"PK\x06\x06", 0, at)
-    return int.from_bytes(tail[big + 40 : big + 48], "little") if size == 0xFFFFFFFF and big >= 0 else size
-
-
-def _note(
+def say_left_out(
     problems: list[Problem],
     code: str,
     names: list[str],
@@ -280,6 +232,7 @@ def _note(
     rest: str,
     things: str = "",
 ) -> None:
+    """Add the problem of entries that are left out, if there are any."""
     if names:
         verb = one if len(names) == 1 else many
         text = f"{counted(len(names), thing, things)} {verb} {rest}; left out: {listed(names)}"

@@ -1,11 +1,17 @@
 """Words on a sheet: Pillow's built-in font as palette bytes, and the colour bar.
 
+That font has little beyond English: other letters are drawn by a wider one where there is one (matplotlib
+brings DejaVu Sans), else without their marks. One font a word, all on one baseline.
+
 Rendered words are kept, since the same channel numbers stand on every sheet.
 """
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
+from importlib.util import find_spec
+from unicodedata import combining, normalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +57,65 @@ def _chinese_font(size: int) -> ImageFont.FreeTypeFont | None:
         except OSError:
             continue
     return None
+
+
+#: Fonts with Latin, Greek and Cyrillic letters that systems carry, by file name.
+_WIDE = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "LiberationSans-Regular.ttf", "Arial.ttf", "arial.ttf")
+
+
+@lru_cache(maxsize=16)
+def _wide_font(size: int) -> ImageFont.FreeTypeFont | None:
+    for name in (*_of_matplotlib(), *_WIDE):
+        try:
+            return ImageFont.truetype(name, size)
+        except OSError:
+            continue
+    return None
+
+
+@lru_cache(maxsize=1)
+def _of_matplotlib() -> tuple[str, ...]:
+    """The font file that comes with matplotlib, which is not imported for it."""
+    try:
+        spec = find_spec("matplotlib")
+    except ValueError:  # a stand-in without a spec lies in sys.modules
+        return ()
+    places = spec.submodule_search_locations if spec is not None else None
+    return tuple(os.path.join(place, "mpl-data", "fonts", "ttf", "DejaVuSans.ttf") for place in places or ())
+
+
+@lru_cache(maxsize=8192)
+def _built_in(sign: str) -> bool:
+    """Whether the built-in font has a sign, rather than a box for it."""
+    if sign.isascii():
+        return True
+    font = _font(16)
+    if not isinstance(font, ImageFont.FreeTypeFont):
+        return False
+    one, box = (font.getmask(text) for text in (sign, _NO_SIGN))
+    return one.size != box.size or bytes(one) != bytes(box)
+
+
+_NO_SIGN = "\uffff"
+
+
+def without_marks(word: str) -> str:
+    """Letters as the built-in font can draw them, where no other font is to be had.
+
+    Examples
+    --------
+    >>> without_marks("Zürich"), without_marks("Łódź"), without_marks("Straße")
+    ('Zurich', 'Lodz', 'Strasse')
+    """
+    apart = normalize("NFKD", word.translate(_WITHOUT_MARKS))
+    return "".join(sign for sign in apart if not combining(sign))
+
+
+# Letters that Unicode does not take apart.
+_WITHOUT_MARKS = str.maketrans(
+    {"ß": "ss", "ł": "l", "Ł": "L", "ø": "o", "Ø": "O", "đ": "d", "Đ": "D", "æ": "ae", "Æ": "Ae"}
+    | {"œ": "oe", "Œ": "Oe", "ı": "i", "þ": "th", "Þ": "Th", "ð": "d", "Ð": "D", "µ": "u"}
+)
 
 
 def has_chinese() -> bool:
@@ -108,10 +173,10 @@ def words(text: str, size: int, strength: float = 1.0) -> NDArray[np.uint8]:
 def _word(word: str, size: int) -> NDArray[np.uint8]:
     """Coverage, 0 to 255, of one word without spaces."""
     canvas_rows = line_height(size)
-    wide = max(word, default="") >= _BEYOND
-    font = (_chinese_font(size) if wide else None) or _font(size)
+    word, font = _font_for(word, size)
     if isinstance(font, ImageFont.FreeTypeFont):
         mask, (left, top) = font.getmask2(word, mode="L")
+        top += _lower(font, size)
     else:
         mask, (left, top) = font.getmask(word, mode="L"), (0, 0)
     columns, rows = mask.size
@@ -121,6 +186,26 @@ def _word(word: str, size: int) -> NDArray[np.uint8]:
         target = canvas[top : top + rows, left:]
         target[...] = np.frombuffer(bytes(mask), np.uint8).reshape(rows, columns)[: target.shape[0]]
     return canvas
+
+
+def _font_for(word: str, size: int) -> tuple[str, ImageFont.FreeTypeFont | ImageFont.ImageFont]:
+    """The font a word is drawn in, and the word in signs that font has."""
+    if max(word, default="") >= _BEYOND:
+        return word, _chinese_font(size) or _font(size)
+    if all(map(_built_in, word)):
+        return word, _font(size)
+    wider = _wide_font(size)
+    if wider is not None:
+        return normalize("NFC", word), wider
+    return without_marks(word), _font(size)
+
+
+def _lower(font: ImageFont.FreeTypeFont, size: int) -> int:
+    """By how many rows letters of the wide font are moved to stand on the built-in font's baseline."""
+    own = _font(size)
+    if font is own or font is not _wide_font(size) or not isinstance(own, ImageFont.FreeTypeFont):
+        return 0
+    return own.getmetrics()[0] - font.getmetrics()[0]
 
 
 @lru_cache(maxsize=64)

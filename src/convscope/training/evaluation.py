@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from convscope.datasets.classes import distinct
 from convscope.errors import TrainingError
 from convscope.tracing.answers import find_logits
 
@@ -40,6 +41,8 @@ class Evaluation:
         Names of the rows and columns.
     views
         What each answer is averaged over, as :func:`measure` takes it.
+    notes
+        A sentence for each thing that changes what the numbers mean, such as pictures that could not be read.
     """
 
     accuracy: float
@@ -48,6 +51,7 @@ class Evaluation:
     confusion: NDArray[np.int64] = field(repr=False)
     classes: tuple[str, ...] = ()
     views: str = "one"
+    notes: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def images(self) -> int:
@@ -71,6 +75,7 @@ class Evaluation:
             "images": self.images,
             "views": self.views,
             "per_class": self.per_class,
+            "notes": list(self.notes),
         }
 
 
@@ -153,7 +158,7 @@ def measure(
         interval=wilson(right, done),
         loss=total / max(1, done),
         confusion=confusion,
-        classes=tuple(classes),
+        classes=distinct(classes),
         views=views,
     )
 

@@ -20,7 +20,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from convscope.errors import ConvscopeError, OutputError, RunError
+from convscope.datasets import Dataset
+from convscope.datasets.load import parse_spec
+from convscope.datasets.split import CANNOT_BE_READ
+from convscope.errors import ConvscopeError, OutputError, RunError, UsageError
 from convscope.files import atomic_write, check_writable, remove_abandoned
 from convscope.models.run_models import CHECKPOINT_NAME, CONFIG_NAME, MODEL_NAME, read_config
 from convscope.training.evaluation import Evaluation
@@ -201,6 +204,43 @@ class RunFolder:
                 os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
                 return handle
             os.close(handle)
+
+
+def with_problems(config: Mapping[str, Any], dataset: Dataset) -> tuple[Mapping[str, Any], list[str]]:
+    """What ``run.json`` says at the end, and the problems met since it was written.
+
+    Of pictures that are streamed it is known only now which could not be read.
+    """
+    told = list(config["data"]["problems"])
+    now = [str(problem) for problem in dataset.problems]
+    unread = [text for text in now if text not in told]
+    if not unread:
+        return config, []
+    met = [str(problem) for split in dataset.parts.values() for problem in split.problems]
+    # A count that was written when training began, of the same pictures, is not said beside the new one.
+    kept = [text for text in told if text in now or not (met and CANNOT_BE_READ in text)]
+    data = {**config["data"], "problems": [*kept, *unread]}
+    notes = [text for text in config["notes"] if text not in told or text in kept]
+    return {**config, "data": data, "notes": [*notes, *unread]}, unread
+
+
+def refuse_within(run: Path, data: Any) -> None:
+    """Refuse a run folder inside the data folder, where it would be taken for a class.
+
+    Raises
+    ------
+    UsageError
+        Naming a place beside the data.
+    """
+    if not isinstance(data, str | os.PathLike):
+        return
+    place = Path(os.path.realpath(os.path.expanduser(parse_spec(os.fspath(data))[0])))
+    own = Path(os.path.realpath(run.expanduser()))
+    if place.is_dir() and (own == place or place in own.parents):
+        raise UsageError(
+            f"the run folder `{run}` would lie inside the data folder `{data}`",
+            hint=f"Name a folder elsewhere: --run {shlex.quote(str(place.parent / 'runs' / own.name))}",
+        )
 
 
 def next_free(folder: Path) -> Path:

@@ -17,6 +17,7 @@ from torch import nn
 
 from convscope._version import __version__
 from convscope.datasets import Dataset, load_dataset, normalization
+from convscope.datasets.classes import distinct
 from convscope.datasets.load import NAMES, parse_spec
 from convscope.errors import RunError, TrainingError, UsageError
 from convscope.models import Model, Preprocessing, load_model
@@ -193,7 +194,8 @@ def prepare(
             code="different",
             hint="Put the same data back, or begin again with another --run.",
         )
-    names = (*dataset.classes, *(f"(unused output {i})" for i in range(len(dataset.classes), outputs)))
+    unused = (f"(unused output {i})" for i in range(len(dataset.classes), outputs))
+    names = distinct([*dataset.classes, *unused])
     untaught = (
         (f"{learned.card.name} has random weights here, so there is no learning to transfer",)
         if learned and learned.card.random

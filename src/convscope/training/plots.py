@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,6 +23,7 @@ _TRAIN = "#1f5fae"
 _TEST = "#b3372f"
 _INK = "#20242c"
 _MOST_NUMBERED = 20
+_LEAST_WIDTH = 5.2  # inches
 
 
 def draw_run(
@@ -43,7 +45,7 @@ def curves(history: Sequence[Mapping[str, Any]], title: str) -> Figure:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 3.6), layout="constrained")
-    figure.suptitle(title, color=_INK, fontsize=12)
+    figure.suptitle(_wrapped(title, 9, 12), color=_INK, fontsize=12)
     axes = figure.subplots(1, 2)
     _curve(axes[0], history, "loss", "cross entropy (nats)")
     _curve(axes[1], history, "accuracy", "accuracy (%)", scale=100)
@@ -65,6 +67,11 @@ def _curve(axes: Axes, history: Sequence[Mapping[str, Any]], key: str, name: str
     axes.set_xlabel("epoch")
     axes.set_ylabel(name)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    every = [row["epoch"] for row in history]
+    if every and min(every) == max(every):
+        # Around a single one the axis would be counted in parts of an epoch.
+        axes.set_xlim(every[0] - 1, every[0] + 1)
+        axes.set_xticks(every[:1])
     axes.grid(alpha=0.25, linewidth=0.6)
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
@@ -79,7 +86,9 @@ def confusion_matrix(found: Evaluation, title: str) -> Figure:
     counts = found.confusion[np.ix_(used, used)]
     names = [_short(found.classes[i]) for i in used]
     size = max(4.0, min(14.0, 1.8 + 0.5 * len(names)))
-    figure = Figure(figsize=(size, size * 0.95), layout="constrained")
+    # Two classes need little room, but the words above them as much as ever.
+    wide = max(size, _LEAST_WIDTH)
+    figure = Figure(figsize=(wide, size * 0.95), layout="constrained")
     axes = figure.subplots()
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -105,8 +114,22 @@ def confusion_matrix(found: Evaluation, title: str) -> Figure:
     axes.set_ylabel("true class")
     low, high = (100 * end for end in found.interval)
     right = f"{100 * found.accuracy:.2f} % of {found.images:,} test images right"
-    axes.set_title(f"{title}\n{right} (95 %: {low:.1f} to {high:.1f})", color=_INK, fontsize=10)
+    head = _wrapped(title, wide, 10) + "\n" + _wrapped(f"{right} (95 %: {low:.1f} to {high:.1f})", wide, 10)
+    figure.suptitle(head, color=_INK, fontsize=10)
     return figure
+
+
+def _wrapped(text: str, width: float, size: int) -> str:
+    """``text`` in lines that fit a figure so many inches wide, in letters of so many points.
+
+    Examples
+    --------
+    >>> _wrapped("tutorial_tanh on digits", 1.5, 10)
+    'tutorial_tanh\\non digits'
+    """
+    shown = "".join(c if c.isprintable() else "?" for c in text)
+    lines = wrap(shown, max(8, int((width - 0.2) * 72 / (0.62 * size))))
+    return "\n".join(lines).replace("$", r"\$") or " "
 
 
 def _short(name: str) -> str:

@@ -7,7 +7,7 @@ import shlex
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,13 @@ from torch import nn
 from convscope.errors import OutputError, UsageError
 from convscope.files import atomic_write
 from convscope.models.building import seeded
+from convscope.models.run_models import CONFIG_NAME
 from convscope.training import events
 from convscope.training import state as states
 from convscope.training.engine import Engine
 from convscope.training.evaluation import Evaluation
 from convscope.training.filmed import filmed
-from convscope.training.folder import RunFolder, next_free
+from convscope.training.folder import RunFolder, next_free, refuse_within, with_problems
 from convscope.training.hooks import Hooks
 from convscope.training.plan import Plan, Wish, pick_device, prepare
 from convscope.training.recipes import Recipe
@@ -194,6 +195,7 @@ def train(
         raise UsageError("`resume` needs `run`: the folder of the run to go on with")
     folder = RunFolder(Path(run) if run is not None else _default_folder(model, data))
     if not resume and not helper:
+        refuse_within(folder.path, data)
         folder.refuse_what_exists()
     config = folder.config() if resume else None
     if tensorboard:
@@ -323,6 +325,10 @@ def _finish(
     from convscope.training.plots import draw_run
 
     folder.write_table("metrics", engine.history)
+    config, unread = with_problems(config, plan.dataset)
+    found = replace(found, notes=tuple(config["data"]["problems"]))
+    if unread:
+        folder.write_json(CONFIG_NAME, config)
     folder.write_evaluation(
         found, {"split": "test", "cpu_seconds": time.process_time() - options.began, "step": engine.step}
     )
@@ -335,9 +341,14 @@ def _finish(
     if given and engine.average is not None:
         # Trained in place: what it ends with is what was measured.
         engine.module.load_state_dict(engine.final_weights())
-    every = (*plan.notes, *notes)
+    every = dict.fromkeys((*plan.notes, *unread, *notes))
     return Run(
-        folder.path, config, tuple(engine.history), found, every, plan.network.module if given else None
+        folder.path,
+        config,
+        tuple(engine.history),
+        found,
+        tuple(every),
+        plan.network.module if given else None,
     )
 
 
@@ -359,6 +370,7 @@ def _silent(text: str) -> None:
 def _default_folder(model: Any, data: Any) -> Path:
     def short(value: Any, default: str) -> str:
         text = default if value is None else value if isinstance(value, str | Path) else type(value).__name__
+        text = os.path.abspath(text) if str(text) in (os.curdir, os.pardir) else text
         name = str(text).replace(":", "-").replace(",", "-").rstrip("/").rpartition("/")[2]
         return "".join(c if c.isalnum() or c in "-_." else "_" for c in name)[:60]
 
