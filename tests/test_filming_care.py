@@ -15,7 +15,7 @@ from torch import nn
 from torch.nn.utils import parametrizations
 
 import convscope
-from convscope.errors import FilmError, ModelError, UsageError
+from convscope.errors import FilmError, ModelError, UnknownModelError, UsageError
 from convscope.filming import open_film
 
 IMAGES = torch.randn(3, 3, 16, 16, generator=torch.Generator().manual_seed(0))
@@ -269,3 +269,13 @@ def test_what_is_a_file_and_no_film_is_said_to_be_none(tmp_path: Path) -> None:
     with pytest.raises(FilmError, match=r"images.npz` cannot be read") as refused:
         _ = open_film(tmp_path).pictures
     assert "Remove that file" not in str(refused.value)
+
+
+def test_a_folder_with_a_film_and_no_weights_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(UnknownModelError, match=r"is no run of `convscope train`: it has no run.json"):
+        convscope.load_model(tmp_path)
+    convscope.film(network(), IMAGES, tmp_path).snap(0)
+    with pytest.raises(
+        UnknownModelError, match="holds the film of a training, and no weights: convscope film"
+    ):
+        convscope.load_model(str(tmp_path))

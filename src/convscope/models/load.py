@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -133,6 +134,15 @@ def _load(spec: Spec, weights: Weights, categories: tuple[str, ...] | None) -> P
         raise ModelError(
             f"`{text}` is a weights file, and weights do not say which network they belong to",
             hint=f"Name the model and give the file as its weights: --model resnet18 --weights {text}",
+        )
+    folder = Path(text).expanduser()
+    if folder.is_dir():
+        film = (folder / "film" / "film.json").is_file()
+        raise UnknownModelError(
+            f"the folder `{text}` is no run of `convscope train`: it has no run.json",
+            hint=f"It holds the film of a training, and no weights: convscope film {shlex.quote(text)}"
+            if film
+            else "Name the folder of a run, or a model and its weights file.",
         )
     near = nearest(text, known_names())
     raise UnknownModelError(
