@@ -109,6 +109,29 @@ def test_two_processes_stop_after_the_same_step_and_go_on(tmp_path: Path) -> Non
     assert "begun with processes 2, not 1" in alone.stderr
 
 
+@pytest.mark.slow
+def test_two_processes_that_go_on_end_with_the_weights_of_two_never_stopped(tmp_path: Path) -> None:
+    words = ["--epochs", "120", "--batch", "300", "--processes", "2", "--threads", "1"]
+    whole = start(tmp_path, *words, "--run", str(tmp_path / "whole"))
+    _, errors = whole.communicate(timeout=250)
+    assert whole.returncode == 0, errors
+    folder = tmp_path / "run"
+    stopped = start(tmp_path, *words, "--checkpoint", "0", "--run", str(folder))
+    while not (folder / "checkpoint.safetensors").exists():
+        assert stopped.poll() is None, stopped.communicate()
+        time.sleep(0.02)
+    stopped.send_signal(signal.SIGINT)
+    _, errors = stopped.communicate(timeout=100)
+    assert stopped.returncode == 130
+    assert f"--resume --run {folder} --processes 2" in errors
+    again = start(tmp_path, "--resume", "--run", str(folder), "--processes", "2")
+    _, errors = again.communicate(timeout=250)
+    assert again.returncode == 0, errors
+    assert "going on after step" in errors
+    one, other = weights(tmp_path / "whole"), weights(folder)
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
 def test_the_parts_of_a_batch_are_all_of_it_in_order() -> None:
     for count in (1, 2, 3, 7):
         for images in (0, 1, 2, 13, 32):

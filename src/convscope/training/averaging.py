@@ -39,7 +39,16 @@ class Average:
     def __init__(self, module: nn.Module, recipe: Recipe) -> None:
         self._module = module
         self._recipe = recipe
-        self._kept = {name: value.detach().clone() for name, value in module.state_dict().items()}
+        self._kept: dict[str, Tensor] = {}
+        # What is used under several names is averaged once, under the first.
+        self._names: list[str] = []
+        known: dict[tuple[int, torch.Size], Tensor] = {}
+        for name, value in module.state_dict().items():
+            own = (value.data_ptr() if value.numel() else id(value), value.shape)
+            if own not in known:
+                known[own] = value.detach().clone()
+                self._names.append(name)
+            self._kept[name] = known[own]
 
     @torch.no_grad()
     def step(self, step: int) -> None:
@@ -51,9 +60,10 @@ class Average:
         if recipe.averaging == "ema":
             times = step // recipe.averaging_every
             decay = min(decay, (times + 1) / (times + 10))
-        for name, value in self._module.state_dict().items():
-            kept = self._kept[name]
-            if kept.is_floating_point():
+        now = self._module.state_dict()
+        for name in self._names:
+            value, kept = now[name], self._kept[name]
+            if kept.is_floating_point() or kept.is_complex():
                 kept.lerp_(value, 1 - decay)
             else:
                 kept.copy_(value)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,12 +18,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from convscope.errors import ConvscopeError, DivergedError, TrainingError
+from convscope.errors import ConvscopeError, DivergedError, TrainingError, UsageError
 from convscope.models import Model
 from convscope.models.mirrored import paired
 from convscope.tracing import blank_input, trace
 from convscope.training.averaging import Average
 from convscope.training.batches import Batches
+from convscope.training.chance import other_states, put_back, undisturbed
 from convscope.training.evaluation import Evaluation, class_scores, layout_of, measure
 from convscope.training.fast_layers import FastLayers
 from convscope.training.hooks import Hooks
@@ -118,6 +119,7 @@ class Engine:
             read=self._read if self._streams else None,
             seed=self.seed,
         )
+        self._check()
         self.optimizer = make_optimizer(self.module, recipe)
         self._parameters = list(self.module.parameters())
         self.average = Average(self.module, recipe) if recipe.averaging != "none" else None
@@ -125,8 +127,6 @@ class Engine:
         self._forward: Callable[[Tensor], Any] = self._half or self.module
         if recipe.compile:
             self._forward = torch.compile(self._forward)
-        self.steps_per_epoch = len(self.batches)
-        self.steps = self.steps_per_epoch * recipe.epochs
         self.step = 0
         self._made = 0
         self.sums = Sums()
@@ -135,6 +135,23 @@ class Engine:
         self._saved_at = 0
         self._saved_when = time.monotonic()
         self._pause = self.checkpoint_seconds
+
+    def _check(self) -> None:
+        """Refuse what could not be saved, or would be lost, at the end."""
+        self.steps_per_epoch = len(self.batches)
+        self.steps = self.steps_per_epoch * self.recipe.epochs
+        every = self.recipe.averaging_every
+        if self.recipe.averaging != "none" and every > self.steps:
+            raise UsageError(
+                f"`averaging_every` is {every:,}, but the training has {self.steps:,} steps: the average "
+                "would be that of the beginning"
+            )
+        other = [n for n, value in self.module.state_dict().items() if not isinstance(value, Tensor)]
+        if other:
+            raise TrainingError(
+                f"the network keeps a state that is no tensor (`{other[0]}`), which a run cannot save",
+                hint="Keep it in a buffer, or leave out `get_extra_state`.",
+            )
 
     @property
     def epoch(self) -> int:
@@ -155,7 +172,8 @@ class Engine:
         pace = Pace()
         self._saved_when = time.monotonic()
         if self.step == 0 and hooks.on_step is not None:
-            hooks.on_step(0, self.module)
+            with undisturbed():
+                hooks.on_step(0, self.module)
         with deferred_signals(deaf=not self.group.first) as stop:
             while self.step < self.steps:
                 self._epoch(hooks, pace, stop)
@@ -186,12 +204,15 @@ class Engine:
     def state(self) -> dict[str, Any]:
         """Everything the next step depends on."""
         random = self.group.stack(torch.random.get_rng_state())
+        kept = self.module.state_dict()
         state: dict[str, Any] = {
             "step": self.step,
             "steps": self.steps,
-            "weights": self.module.state_dict(),
+            "weights": kept,
+            # Buffers that a network does not count among its weights change as it learns all the same.
+            "buffers": {name: value for name, value in self.module.named_buffers() if name not in kept},
             "optimizer": self.optimizer.state_dict(),
-            "random": {"cpu": random},
+            "random": {"cpu": random, "others": self.group.stack(other_states())},
             "sums": self.sums.to_json(),
             "history": self.history,
         }
@@ -211,6 +232,9 @@ class Engine:
             own = self.module.state_dict()
             for name, value in state["weights"].items():
                 own[name].copy_(value)
+            buffers = dict(self.module.named_buffers())
+            for name, value in state.get("buffers", {}).items():
+                buffers[name].copy_(value)
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         saved = state["optimizer"]
         self.optimizer.load_state_dict(
@@ -221,7 +245,10 @@ class Engine:
             self.optimizer.state[parameters[index]].update(entries)
         if self.average is not None:
             self.average.restore(state["average"])
-        torch.random.set_rng_state(state["random"]["cpu"][self.group.rank])
+        # A copy: torch reads a row of a larger tensor from that tensor's beginning.
+        torch.random.set_rng_state(state["random"]["cpu"][self.group.rank].clone())
+        if "others" in state["random"]:
+            put_back(state["random"]["others"][self.group.rank])
         if "cuda" in state["random"]:
             torch.cuda.set_rng_state(state["random"]["cuda"], self.device)
         self.step = int(state["step"])
@@ -248,13 +275,15 @@ class Engine:
             if self.step == self.steps and self.recipe.settle:
                 settle_end(self.module, self._sample(_SETTLING), self.average, self._pairs)
             if hooks.on_step is not None:
-                hooks.on_step(self.step, self.module)
+                with undisturbed():
+                    hooks.on_step(self.step, self.module)
             if self.step % self.steps_per_epoch == 0:
                 paused = time.perf_counter()
                 self._end_of_epoch(epoch, rate, hooks)
                 pace.pause(time.perf_counter() - paused)
             if hooks.on_progress is not None:
-                hooks.on_progress(self._progress(epoch, rate, pace))
+                with undisturbed():
+                    hooks.on_progress(self._progress(epoch, rate, pace))
             if stopped or saved:
                 self._save(hooks)
             if stopped:
@@ -278,7 +307,13 @@ class Engine:
             if not math.isfinite(total):
                 raise self._diverged(total)
             if len(labels):
-                (loss / count).backward()
+                if not loss.requires_grad:
+                    raise TrainingError(
+                        "the class scores do not depend on any weight that is trained",
+                        hint="Of several outputs the first of shape [N, classes] is taken for the scores.",
+                    )
+                with self._explained(images):
+                    (loss / count).backward()
         if self._half is not None:
             self._half.hand_over()
         self.group.add_gradients(self._parameters)
@@ -310,7 +345,13 @@ class Engine:
         return loss, int((scores.detach().argmax(1) == labels).sum())
 
     def _scored(self, inputs: Tensor) -> Any:
-        """What the network makes of inputs.
+        """What the network makes of inputs."""
+        with self._explained(inputs):
+            return self._forward(inputs)
+
+    @contextmanager
+    def _explained(self, inputs: Tensor) -> Iterator[None]:
+        """Within, a failure of the network is told in a sentence.
 
         Raises
         ------
@@ -318,7 +359,7 @@ class Engine:
             If it fails: that it works in evaluation mode, on whole pictures, was seen before.
         """
         try:
-            return self._forward(inputs)
+            yield
         except (ConvscopeError, MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:
@@ -328,8 +369,18 @@ class Engine:
             raise TrainingError(
                 f"the network failed in training mode, at step {self.step + 1}, on inputs of "
                 f"{' x '.join(map(str, inputs.shape))}: {told}",
-                hint="Batch norm needs more than one image a step, and some networks take one size only.",
+                hint=self._way_out(len(inputs)),
             ) from error
+
+    def _way_out(self, images: int) -> str:
+        """What to try where the network fails in training and did not in evaluation."""
+        if images == 1:
+            return "Batch norm needs more than one image a step: choose another batch size."
+        if self.recipe.parts:
+            return "Some networks take one size of input only: leave out `parts` (--set parts=)."
+        if self._half is not None:
+            return "It may not take bfloat16: --precision fp32."
+        return ""
 
     def _read(self, orders: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """Each process decodes its own part of every batch."""

@@ -46,8 +46,9 @@ def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     for group in groups:
         del group["orthogonal"]
     # On the CPU and on NVIDIA's devices one call changes all weights in one walk through memory.
-    on = {p.device.type for group in groups for p in group["params"]}
-    options: dict[str, Any] = {"fused": on <= {"cpu", "cuda"}}
+    every = [p for group in groups for p in group["params"]]
+    fusible = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in every)
+    options: dict[str, Any] = {"fused": fusible}
     if recipe.optimizer == "sgd":
         options |= {"momentum": recipe.momentum, "nesterov": recipe.nesterov and recipe.momentum > 0}
         return torch.optim.SGD(groups, rate, **options)

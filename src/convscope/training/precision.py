@@ -71,21 +71,27 @@ class HalfPrecision:
             if isinstance(part, _KEPT)
             for p in part.parameters(recurse=False)
         }
-        named = [
-            (n, p) for n, p in module.named_parameters() if p.dtype == torch.float32 and id(p) not in kept
+        self._masters: list[Tensor] = [
+            p for p in module.parameters() if p.dtype == torch.float32 and id(p) not in kept
         ]
-        self._masters: list[Tensor] = [parameter for _, parameter in named]
         self._copies = [
             torch.empty_like(p, dtype=torch.bfloat16).requires_grad_(p.requires_grad) for p in self._masters
         ]
-        self._named = {name: copy for (name, _), copy in zip(named, self._copies, strict=True)}
+        # Each place of a weight once: a layer under two names is one place, a weight of two layers is two.
+        copies = {id(p): copy for p, copy in zip(self._masters, self._copies, strict=True)}
+        self._named = {
+            f"{path}.{slot}" if path else slot: copies[id(p)]
+            for path, part in module.named_modules()
+            for slot, p in part.named_parameters(recurse=False, remove_duplicate=False)
+            if id(p) in copies
+        }
         self._gradients = [torch.empty_like(p) if p.requires_grad else None for p in self._masters]
 
     def __call__(self, inputs: Tensor) -> object:
         """The module's output for ``inputs``, with the weights as they are now."""
         with torch.no_grad():
             torch._foreach_copy_(self._copies, self._masters)
-        return functional_call(self.module, self._named, (inputs.to(torch.bfloat16),))
+        return functional_call(self.module, self._named, (inputs.to(torch.bfloat16),), tie_weights=False)
 
     def hand_over(self) -> None:
         """Put the gradients of the last backward pass, as float32, where the optimizer looks for them."""

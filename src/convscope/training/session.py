@@ -302,6 +302,7 @@ def _run(
             say(
                 f"saved after step {engine.step:,} of {engine.steps:,}; to go on: "
                 f"convscope train --resume --run {shlex.quote(str(folder.path))}"
+                + (f" --processes {group.count}" if group.count > 1 else "")
             )
             raise
         found = engine.evaluation or group.tell(engine.measure() if group.first else None)

@@ -67,4 +67,5 @@ def settle_end(
         if pairs is not None:
             pairs.average()
         if average is not None:
-            average.restore(dict(module.named_buffers()))
+            kept = average.weights()
+            average.restore({name: value for name, value in module.named_buffers() if name in kept})
