@@ -115,7 +115,7 @@ def test_a_net_of_ones_own_is_trained_by_its_file(run: Command, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["train", "--set", "?"], 2, "takes NAME=VALUE"),
+        (["train", "--set", "momentum"], 2, "takes NAME=VALUE"),
         (["train", "--set", "momentun=1"], 2, "Did you mean momentum"),
         (["train", "--epochs", "0"], 2, "`epochs` must be at least 1"),
         (["train", "--learning-rate", "1e20"], 2, "`learning_rate` must be between 0 and 1e+09; got 1e+20"),

@@ -255,6 +255,7 @@ def _explain(error: OSError, target: Path, content: object) -> OutputError:
         errno.EPERM: "permission denied",
         errno.ENOTDIR: "a part of the path is a file, not a folder",
         errno.EEXIST: "a part of the path is a file, not a folder",
+        errno.ENOENT: "no file or folder can be made there",
         errno.ELOOP: "its links go in a circle",
     }
     reason = reasons.get(error.errno or 0, error.strerror or str(error))

@@ -87,7 +87,7 @@ def run(
         optional(
             "--set",
             "NAME=VALUE",
-            "Any value of the recipe, such as `momentum=0.8`; may be repeated. `--set ?` lists them.",
+            "Any value of the recipe, such as `momentum=0.8`; may be repeated. `--set '?'` lists them.",
         ),
     ] = None,
     seed: Annotated[int | None, optional("--seed -s", "N", "0 if not given.")] = None,
@@ -174,9 +174,11 @@ def run(
         "precision": precision,
         "compile": True if compile_ else None,
     }
-    typed = {key: str(value) for key, value in changes.items() if value is not None} | pairs(set_ or [])
-    from convscope.training import train
-    from convscope.training.plan import Wish
+    listing = "?" in (set_ or [])
+    said = [text for text in set_ or [] if text != "?"]
+    typed = {key: str(value) for key, value in changes.items() if value is not None} | pairs(said)
+    from convscope.training import Recipe, train
+    from convscope.training.plan import Wish, choose_recipe
     from convscope.training.session import DEFAULT_DATA, DEFAULT_MODEL
     from convscope.training.together import is_helper
 
@@ -184,8 +186,6 @@ def run(
         run_ = _latest()
     if transfer is not None and model is not None:
         raise UsageError(f"`--transfer {transfer}` takes the place of MODEL; got {model} too")
-    if transfer is None and unfreeze:
-        raise UsageError("`--unfreeze` goes with `--transfer`: without it every weight is trained anyway")
     wish = Wish(
         transfer or model or DEFAULT_MODEL,
         data or DEFAULT_DATA,
@@ -194,6 +194,12 @@ def run(
         unfreeze=unfreeze,
     )
     chosen = _changed(wish, typed, resume)
+    if listing:
+        if resume and run_ is not None:
+            _list_values(_begun_with(run_), run_, json)
+        else:
+            _list_values(chosen if isinstance(chosen, Recipe) else choose_recipe(wish), str(wish.model), json)
+        return
     if is_helper() and not os.environ.get("CONVSCOPE_DEBUG"):
         # The first process says what goes wrong; the others would say it again.
         # Torch's C++ part, too, once the first has left.
@@ -288,6 +294,29 @@ def _changed(wish: Wish, changes: dict[str, str], resume: bool) -> Recipe | str 
     from convscope.training.plan import choose_recipe
 
     return choose_recipe(wish).with_text(changes)
+
+
+def _begun_with(run: str) -> Recipe:
+    from convscope.training.folder import RunFolder
+    from convscope.training.recipes import Recipe
+
+    return Recipe.from_json(RunFolder(Path(run)).config()["recipe"])
+
+
+def _list_values(recipe: Recipe, whose: str, json: bool) -> None:
+    """Every value of the recipe that would be trained with, and what it may be."""
+    from convscope.cli.tables import print_table
+    from convscope.training.recipe_values import kinds
+
+    allowed, values = kinds(), recipe.to_json()
+    if json:
+        rows = [{"name": key, "kind": allowed[key], "value": values[key]} for key in allowed]
+        print_json({"recipe": recipe.name, "values": rows})
+        return
+    say(f"the recipe `{recipe.name}` of {whose}; change a value with --set NAME=VALUE")
+    print_table(
+        [["name", "value", "what it may be"], *([k, v, allowed[k]] for k, v in recipe.to_text().items())]
+    )
 
 
 def _latest() -> str:

@@ -104,9 +104,9 @@ def mismatch(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], origin
             prefix = next(p for p in PREFIXES if all(key.startswith(p) for key in found))
             shown.append(f"Without the prefix `{prefix}` {remaining} differences would remain.")
             break
+    whose = "the given weights" if origin == "given" else f"the weights of {origin}"
     return WeightsError(
-        f"the weights of {origin} do not fit the model: {', '.join(counts)}; "
-        f"{matched} of {len(expected)} names match",
+        f"{whose} do not fit the model: {', '.join(counts)}; {matched} of {len(expected)} names match",
         code="mismatch",
         hint="\n".join(shown),
     )

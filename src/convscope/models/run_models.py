@@ -118,7 +118,8 @@ def load_run(folder: Path, request: Request) -> Parts:
         state, notes = _trained(folder)
         label = f"trained on {config['data']['name']}"
     if state is not None:
-        notes = (*notes, *load_state(module, state, label))
+        origin = label if request.kind in ("file", "given") else f"`{folder}` ({label})"
+        notes = (*notes, *load_state(module, state, origin))
     return Parts(
         module,
         source="run",

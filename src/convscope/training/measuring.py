@@ -19,11 +19,13 @@ from convscope.errors import ConvscopeError, TrainingError, UsageError
 from convscope.models import Model, load_model
 from convscope.models.building import seeded
 from convscope.models.run_models import read_config
+from convscope.training.arguments import check_called, check_switches, place
 from convscope.training.evaluation import Evaluation, measure
 from convscope.training.pictures import Pictures, ready
 from convscope.training.plan import fingerprint, lasting_data
 from convscope.training.recipe_values import VIEWS
 from convscope.training.recipes import Recipe
+from convscope.training.session import Run
 
 PARTS = ("test", "train")
 
@@ -48,7 +50,7 @@ class Leak:
 
 
 def evaluate(
-    run: str | os.PathLike[str],
+    run: str | os.PathLike[str] | Run,
     data: Any = None,
     *,
     part: str = "test",
@@ -64,7 +66,7 @@ def evaluate(
     Parameters
     ----------
     run
-        A run folder.
+        A run folder, or the ``Run`` that ``train`` gave.
     data
         Anything ``load_dataset`` takes, whose class names are among the run's; the run's own data if not
         given. Of other data all is measured if it has no test part of its own, but for images that were
@@ -85,19 +87,22 @@ def evaluate(
     Raises
     ------
     UsageError
-        For a ``part`` or ``views`` there is none of.
+        For arguments of a wrong kind, or a ``part`` or ``views`` there is none of.
     TrainingError
         If a class of ``data`` is none of the run's.
     ModelError
         If the folder holds no run.
     """
-    if part not in PARTS:
+    if not isinstance(part, str) or part not in PARTS:
         raise UsageError(f"`part` must be {' or '.join(PARTS)}; got {part!r}")
-    if views is not None and views not in VIEWS:
+    if views is not None and not (isinstance(views, str) and views in VIEWS):
         raise UsageError(f"`views` must be one of {', '.join(VIEWS)}; got {views!r}")
-    folder = Path(run).expanduser()
+    check_switches(strict=strict, training_mode=training_mode)
+    check_called(on_batch=on_batch, on_read=on_read)
+    root = None if root is None else place("root", root)
+    folder = Path(run.folder if isinstance(run, Run) else place("run", run)).expanduser()
     config = read_config(folder)
-    model = load_model(folder)
+    model = run.model() if isinstance(run, Run) else load_model(folder)
     if data is None and config["data"]["spec"] is None:
         raise UsageError(
             "the run was trained on data given in Python, which its folder cannot name", hint="Give `data`."
@@ -221,7 +226,7 @@ def _trained_on(asked: _Asked) -> list[bytes] | None:
     return None if dataset.train.images is None else digests(dataset.train.images)
 
 
-def measure_leak(run: str | os.PathLike[str], *, root: str | os.PathLike[str] | None = None) -> Leak:
+def measure_leak(run: str | os.PathLike[str] | Run, *, root: str | os.PathLike[str] | None = None) -> Leak:
     """The three accuracies that an article's mistake mixes up, for the network of a run folder.
 
     Article C's "test" loader reads the training images, and its network is never put into evaluation

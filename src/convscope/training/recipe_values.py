@@ -6,7 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from numbers import Integral, Real
-from typing import Any, get_type_hints
+from typing import Any
+
+import numpy as np
 
 from convscope.errors import UsageError, nearest
 
@@ -33,6 +35,7 @@ class Recipe:
         Images a step, for each process.
     optimizer
         ``sgd``, ``adam``, ``adamw`` or ``muon``: filters along orthogonal directions, the rest by SGD.
+        ``muon`` also brings those filters to one length at each step, even at a rate of 0.
     learning_rate
         Its largest value, for the mean loss over a batch.
     schedule
@@ -155,23 +158,15 @@ class Recipe:
     notes: tuple[str, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
-        for key, allowed in (
-            ("optimizer", OPTIMIZERS),
-            ("schedule", SCHEDULES),
-            ("flip", FLIPS),
-            ("precision", PRECISIONS),
-            ("averaging", AVERAGINGS),
-            ("inputs", INPUTS),
-            ("views", VIEWS),
-        ):
+        for item in dataclasses.fields(self):
+            value = _of_kind(item.name, getattr(self, item.name), type(item.default))
+            # Frozen for everybody else.
+            object.__setattr__(self, item.name, value)
+        for key, allowed in _CHOICES.items():
+            if getattr(self, key) not in allowed:
+                raise UsageError(f"`{key}` must be one of {', '.join(allowed)}; got {getattr(self, key)!r}")
+        for key, (least, most) in _RANGES.items():
             value = getattr(self, key)
-            if value not in allowed:
-                raise UsageError(f"`{key}` must be one of {', '.join(allowed)}; got {value!r}")
-        for key, least, most in _RANGES:
-            value = getattr(self, key)
-            whole = isinstance(getattr(Recipe, key), int)
-            if not _is_number(value, whole):
-                raise UsageError(f"`{key}` must be {_kind(whole)}; got {value!r}")
             if not least <= value <= most:
                 both = most < _ANY or value > most
                 limits = f"between {least:g} and {most:g}" if both else f"at least {least:g}"
@@ -190,7 +185,7 @@ class Recipe:
         Raises
         ------
         UsageError
-            For a value out of its range.
+            For a value of another kind, or out of its range.
         """
         return dataclasses.replace(self, **changes)
 
@@ -207,15 +202,26 @@ class Recipe:
         >>> Recipe().with_text({"batch": "64", "nesterov": "no"}).nesterov
         False
         """
-        kinds = {k: v for k, v in get_type_hints(Recipe).items() if k not in ("name", "notes")}
+        types = {f.name: type(f.default) for f in dataclasses.fields(self)}
+        known = kinds()
         values = {}
         for key, text in changes.items():
-            if key not in kinds:
-                near = nearest(key, kinds)
-                hint = f"Did you mean {', '.join(near)}?" if near else f"There are: {', '.join(kinds)}."
+            if key not in known:
+                near = nearest(key, known)
+                hint = f"Did you mean {', '.join(near)}?" if near else f"There are: {', '.join(known)}."
                 raise UsageError(f"no recipe has a value `{key}`", hint=hint)
-            values[key] = _read(key, text, kinds[key])
+            values[key] = _read(key, text, types[key])
         return self.replace(**values)
+
+    def to_text(self) -> dict[str, str]:
+        """Every value as ``with_text`` reads it, by name.
+
+        Examples
+        --------
+        >>> Recipe(batch=64, nesterov=False, parts=((24, 0.5),)).to_text()["parts"]
+        '24:0.5'
+        """
+        return {key: _written(getattr(self, key)) for key in kinds()}
 
     def to_json(self) -> dict[str, Any]:
         """Every value by name, as JSON can hold it."""
@@ -232,35 +238,43 @@ class Recipe:
         """
         known = {f.name for f in dataclasses.fields(cls)}
         kept = {key: value for key, value in values.items() if key in known}
-        pairs = tuple((side, share) for side, share in values.get("parts", ()))
-        return cls(**{**kept, "parts": pairs, "notes": tuple(values.get("notes", ()))})
+        return cls(**kept)
 
 
 _ANY = 1e9
-_RANGES = (
-    ("epochs", 1, _ANY),
-    ("batch", 1, _ANY),
-    ("learning_rate", 0, _ANY),
-    ("warmup", 0, 1),
-    ("initial_rate", 0, 1),
-    ("final_rate", 0, 1),
-    ("momentum", 0, 1),
-    ("weight_decay", 0, _ANY),
-    ("bias_rate", 0, _ANY),
-    ("head_rate", 0, _ANY),
-    ("filter_rate", 0, _ANY),
-    ("filter_momentum", 0, 1),
-    ("label_smoothing", 0, 1),
-    ("translate", 0, 1000),
-    ("turn", 0, 180),
-    ("zoom", 1, 10),
-    ("warp_share", 0, 1),
-    ("averaging_decay", 0, 1),
-    ("averaging_every", 1, _ANY),
-    ("hidden", 0, _ANY),
-    ("outputs", 0, _ANY),
-    ("evaluate_every", 1, _ANY),
-)
+_CHOICES = {
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "flip": FLIPS,
+    "precision": PRECISIONS,
+    "averaging": AVERAGINGS,
+    "inputs": INPUTS,
+    "views": VIEWS,
+}
+_RANGES = {
+    "epochs": (1, _ANY),
+    "batch": (1, _ANY),
+    "learning_rate": (0, _ANY),
+    "warmup": (0, 1),
+    "initial_rate": (0, 1),
+    "final_rate": (0, 1),
+    "momentum": (0, 1),
+    "weight_decay": (0, _ANY),
+    "bias_rate": (0, _ANY),
+    "head_rate": (0, _ANY),
+    "filter_rate": (0, _ANY),
+    "filter_momentum": (0, 1),
+    "label_smoothing": (0, 1),
+    "translate": (0, 1000),
+    "turn": (0, 180),
+    "zoom": (1, 10),
+    "warp_share": (0, 1),
+    "averaging_decay": (0, 1),
+    "averaging_every": (1, _ANY),
+    "hidden": (0, _ANY),
+    "outputs": (0, _ANY),
+    "evaluate_every": (1, _ANY),
+}
 _WORDS = {
     "yes": True,
     "true": True,
@@ -286,6 +300,77 @@ def _read(key: str, text: str, kind: Any) -> Any:
         raise UsageError(f"`{key}` must be {_kind(kind is int)}; got {text!r}") from error
 
 
+def kinds() -> dict[str, str]:
+    """What each value that ``with_text`` takes may be, in words, by name.
+
+    Examples
+    --------
+    >>> kinds()["momentum"], kinds()["batch"]
+    ('a number from 0 to 1', 'a whole number of at least 1')
+    """
+    return {
+        item.name: _in_words(item.name, type(item.default))
+        for item in dataclasses.fields(Recipe)
+        if item.name not in ("name", "notes")
+    }
+
+
+def _in_words(key: str, kind: type) -> str:
+    if key in _CHOICES:
+        return ", ".join(_CHOICES[key])
+    if kind is bool:
+        return "yes or no"
+    if key not in _RANGES:
+        return "sides and shares such as 24:0.5,28:0.9, or none"
+    least, most = _RANGES[key]
+    limits = f"from {least:g} to {most:g}" if most < _ANY else f"of at least {least:g}"
+    return f"{_kind(kind is int)} {limits}"
+
+
+def _written(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ",".join(f"{side}:{share!r}" for side, share in value) or "none"
+    return str(value)
+
+
+def _of_kind(key: str, value: Any, kind: type) -> Any:
+    """``value`` as Python's own kind of it, numpy's numbers too, so that JSON and torch can hold it."""
+    if key == "parts":
+        return _pairs(value)
+    if key == "notes":
+        return _sentences(value)
+    if kind is str:
+        fits, wanted = isinstance(value, str), "a text"
+    elif kind is bool:
+        fits, wanted = isinstance(value, bool | np.bool_), "True or False"
+    else:
+        fits, wanted = _is_number(value, kind is int), _kind(kind is int)
+    if not fits:
+        allowed = f"one of {', '.join(_CHOICES[key])}" if key in _CHOICES else wanted
+        raise UsageError(f"`{key}` must be {allowed}; got {value!r}")
+    return kind(value)
+
+
+def _pairs(value: Any) -> tuple[tuple[int, float], ...]:
+    pairs = value if isinstance(value, list | tuple) else (None,)
+    for pair in pairs:
+        two = isinstance(pair, list | tuple) and len(pair) == 2
+        if not (two and _is_number(pair[0], True) and _is_number(pair[1], False)):
+            raise UsageError(
+                "`parts` must be pairs of a side, a whole number, and a share, such as "
+                f"((24, 0.5), (28, 0.9)); got {value!r}"
+            )
+    return tuple((int(side), float(share)) for side, share in pairs)
+
+
+def _sentences(value: Any) -> tuple[str, ...]:
+    if not isinstance(value, list | tuple) or not all(isinstance(text, str) for text in value):
+        raise UsageError(f"`notes` must be sentences, one text each in a tuple; got {value!r}")
+    return tuple(map(str, value))
+
+
 def _is_number(value: Any, whole: bool) -> bool:
     return isinstance(value, Integral if whole else Real) and not isinstance(value, bool)
 
@@ -295,7 +380,9 @@ def _kind(whole: bool) -> str:
 
 
 def _read_parts(text: str) -> tuple[tuple[int, float], ...]:
-    """Sides and shares of ``24:0.5,28:0.9``; none of an empty text."""
+    """Sides and shares of ``24:0.5,28:0.9``; none of an empty text or of ``none``."""
+    if text.lower() == "none":
+        return ()
     try:
         pairs = [pair.split(":") for pair in text.split(",") if pair.strip()]
         return tuple((int(side), float(share)) for side, share in pairs)

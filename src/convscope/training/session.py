@@ -20,6 +20,7 @@ from convscope.models.building import seeded
 from convscope.models.run_models import CONFIG_NAME
 from convscope.training import events
 from convscope.training import state as states
+from convscope.training.arguments import check_called, check_switches, place, seconds, whole
 from convscope.training.engine import Engine
 from convscope.training.evaluation import Evaluation
 from convscope.training.filmed import filmed
@@ -95,9 +96,9 @@ def train(
     strict: bool = False,
     transfer: bool = False,
     unfreeze: bool = False,
-    weights: str = "default",
+    weights: str | os.PathLike[str] = "default",
     threads: int | None = None,
-    device: str = "auto",
+    device: str | torch.device = "auto",
     processes: int = 1,
     nodes: int = 1,
     resume: bool = False,
@@ -115,7 +116,7 @@ def train(
     ----------
     model
         Anything ``load_model`` takes, with fresh weights of ``seed``; ``tutorial_tanh`` if not given. A
-        module is trained in place.
+        module is trained in place; which of its parameters ask for gradients is as before afterwards.
     data
         Anything ``load_dataset`` takes, or a ``Dataset``; ``digits`` if not given.
     recipe
@@ -164,6 +165,8 @@ def train(
 
     Raises
     ------
+    UsageError
+        For arguments of a wrong kind, or that make no sense together.
     TrainingError
         If it cannot begin or go on: ``RunError`` for the folder, ``DivergedError`` for a loss that is
         not a number any more.
@@ -178,8 +181,21 @@ def train(
     ...     sorted(path.name for path in run.folder.iterdir() if path.suffix == ".safetensors")
     ['checkpoint.safetensors', 'model.safetensors']
     """
-    if seed is not None and not (isinstance(seed, int) and 0 <= seed < 2**32):
-        raise UsageError(f"`seed` must be a whole number from 0 to {2**32 - 1:,}; got {seed!r}")
+    check_switches(
+        strict=strict, transfer=transfer, unfreeze=unfreeze, resume=resume, tensorboard=tensorboard, film=film
+    )
+    check_called(on_progress=on_progress, on_step=on_step, on_note=on_note, on_read=on_read)
+    _refuse_without_transfer(transfer, unfreeze, weights)
+    seed = None if seed is None else whole("seed", seed, 0, 2**32 - 1)
+    size = None if size is None else whole("size", size)
+    threads = None if threads is None else whole("threads", threads)
+    processes, nodes = whole("processes", processes), whole("nodes", nodes)
+    run = None if run is None else place("run", run)
+    root = None if root is None else place("root", root)
+    checkpoint_seconds = seconds("checkpoint_seconds", checkpoint_seconds)
+    weights, device = _named("weights", weights), _named("device", device)
+    if recipe is not None and not isinstance(recipe, str | Recipe):
+        raise UsageError(f"`recipe` must be a name or a `Recipe`; got {recipe!r}")
     helper = is_helper()
     say = on_note if on_note is not None and not helper else _silent
     began = time.process_time()
@@ -234,7 +250,7 @@ def train(
         options = _Options(checkpoint_seconds, tensorboard, began, film)
         hooks = Hooks() if helper else Hooks(on_step=on_step, on_progress=on_progress)
         fresh = folder.given_up_unless_saved() if group.first and not resume else nullcontext()
-        with fresh:
+        with fresh, _as_found(plan.network.module):
             return _run(folder, config, plan, resume, options, hooks, say, group)
 
 
@@ -353,6 +369,48 @@ def _finish(
     )
 
 
+def _refuse_without_transfer(transfer: bool, unfreeze: bool, weights: Any) -> None:
+    """Refuse what would be ignored where no learning is transferred."""
+    if transfer:
+        return
+    if unfreeze:
+        raise UsageError(
+            "`--unfreeze` goes with `--transfer`: without it every weight is trained anyway",
+            hint="In Python: `unfreeze=True` goes with `transfer=True`.",
+        )
+    if not isinstance(weights, str) or weights != "default":
+        raise UsageError(
+            "`--weights` goes with `--transfer`: without it the weights at the beginning are random, or the "
+            "module's own",
+            hint="In Python: `weights` goes with `transfer=True`.",
+        )
+
+
+def _named(name: str, value: Any) -> str:
+    """A name, of a path or a torch device too."""
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    if isinstance(value, torch.device):
+        value = str(value)
+    if not isinstance(value, str):
+        raise UsageError(f"`{name}` must be a text, such as `{_LIKE[name]}`; got {value!r}")
+    return value
+
+
+_LIKE = {"weights": "default", "device": "auto"}
+
+
+@contextmanager
+def _as_found(module: nn.Module) -> Iterator[None]:
+    """Afterwards every parameter asks for gradients, or does not, as before: it is frozen only within."""
+    before = [(parameter, parameter.requires_grad) for parameter in module.parameters()]
+    try:
+        yield
+    finally:
+        for parameter, asks in before:
+            parameter.requires_grad_(asks)
+
+
 def _both(
     first: Callable[[int, nn.Module], None] | None, second: Callable[[int, nn.Module], None]
 ) -> Callable[[int, nn.Module], None]:
@@ -383,8 +441,6 @@ def _threads(count: int | None) -> Iterator[None]:
     if count is None:
         yield
         return
-    if count < 1:
-        raise UsageError(f"`threads` must be at least 1; got {count}")
     before = torch.get_num_threads()
     torch.set_num_threads(count)
     try:
