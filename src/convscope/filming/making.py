@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import warnings
@@ -22,8 +21,9 @@ from convscope.data.names import printable
 from convscope.errors import ConvscopeError, FilmError, ForwardError, UnknownLayerError, UsageError
 from convscope.files import check_writable, remove_abandoned
 from convscope.filming import store
+from convscope.filming.first_look import check_same, digest, first_look
 from convscope.filming.given import Images, prepared
-from convscope.filming.keeping import choose_layers, frame_arrays, kept_names
+from convscope.filming.keeping import frame_arrays, kept_names
 from convscope.filming.schedule import next_due
 from convscope.models import Model, load_model
 from convscope.tracing import trace
@@ -334,13 +334,13 @@ def film(
         "images": [
             {"name": name, "label": label} for name, label in zip(taken.names, taken.labels, strict=True)
         ],
-        "inputs": _digest(taken.inputs),
+        "inputs": digest(taken.inputs),
         "picture": list(taken.shown.shape[1:3]),
         "every": None if every is None else int(every),
     }
-    manifest = _completed(manifest, loaded, taken.inputs, layers, answers)
+    manifest = first_look(manifest, loaded, taken.inputs, layers, answers)
     if resume and (folder / store.MANIFEST).is_file():
-        _check_same(store.read_manifest(folder), manifest, folder)
+        check_same(store.read_manifest(folder), manifest, folder)
         remove_abandoned(folder)
     return Film(loaded, taken, folder, manifest, resume=resume, strict=strict)
 
@@ -353,55 +353,8 @@ def _exists(run: Path) -> FilmError:
     )
 
 
-def _check_same(kept: dict[str, Any], manifest: dict[str, Any], folder: Path) -> None:
-    """Refuse to go on with a film of something else."""
-    for key, what in (
-        *(("layers", "another network"), ("images", "other images"), ("outputs", "another network")),
-        *(("inputs", "other images"), ("picture", "other images")),
-    ):
-        # Films of before inputs were kept have none.
-        if key in kept and kept[key] != manifest[key]:
-            raise FilmError(
-                f"the film in `{folder}` is of {what}", code="different", hint="Name another folder."
-            )
-
-
-def _digest(inputs: Tensor) -> str:
-    values = inputs.detach().to("cpu", torch.float32).contiguous().numpy()
-    return hashlib.sha256(values.tobytes()).hexdigest()[:16]
-
-
 def _number(value: float | Tensor) -> float:
     try:
         return value.item() if isinstance(value, Tensor) else float(value)
     except (TypeError, ValueError, RuntimeError) as error:
         raise UsageError(f"what is told of a step must be single numbers; got {value!r:.60}") from error
-
-
-def _completed(
-    manifest: dict[str, Any], model: Model, inputs: Tensor, layers: Sequence[str], answers: bool
-) -> dict[str, Any]:
-    """The manifest with what a first pass tells."""
-    try:
-        whole = trace(model, inputs, keep=[])
-    except ForwardError as error:
-        raise FilmError(
-            f"the images do not go through the network: {error.message}",
-            code="empty",
-            hint="Give a batch (N, C, H, W) of the size it is trained on: torch.stack([...]).",
-        ) from error
-    images = len(inputs)
-    chosen, convolutions = choose_layers(whole, images, layers)
-    if not chosen:
-        raise FilmError(
-            f"{manifest['model']['name']} has no convolution over pictures, so there is nothing to film",
-            code="empty",
-        )
-    logits = whole.logits if answers else None
-    outputs = int(logits.shape[1]) if logits is not None and len(logits) == images else 0
-    for number, image in enumerate(manifest["images"]):
-        if outputs and image["label"] is not None and image["label"] >= outputs:
-            raise UsageError(
-                f"image {number} has the label {image['label']}, the network classes 0 to {outputs - 1}"
-            )
-    return {**manifest, "convolutions": convolutions, "layers": chosen, "outputs": outputs}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from convscope.errors import ConvscopeError, DivergedError, TrainingError, UsageError
+from convscope.errors import DivergedError, TrainingError, UsageError
 from convscope.models import Model
 from convscope.models.mirrored import paired
 from convscope.tracing import blank_input, trace
@@ -26,6 +26,7 @@ from convscope.training.averaging import Average
 from convscope.training.batches import Batches
 from convscope.training.chance import other_states, put_back, undisturbed
 from convscope.training.evaluation import Evaluation, class_scores, layout_of, measure
+from convscope.training.failures import told_in_a_sentence
 from convscope.training.fast_layers import FastLayers
 from convscope.training.hooks import Hooks
 from convscope.training.huge_pages import use_huge_pages
@@ -349,38 +350,9 @@ class Engine:
         with self._explained(inputs):
             return self._forward(inputs)
 
-    @contextmanager
-    def _explained(self, inputs: Tensor) -> Iterator[None]:
-        """Within, a failure of the network is told in a sentence.
-
-        Raises
-        ------
-        TrainingError
-            If it fails: that it works in evaluation mode, on whole pictures, was seen before.
-        """
-        try:
-            yield
-        except (ConvscopeError, MemoryError, torch.OutOfMemoryError):
-            raise
-        except Exception as error:
-            if "allocate memory" in str(error):
-                raise
-            told = f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0]}"
-            raise TrainingError(
-                f"the network failed in training mode, at step {self.step + 1}, on inputs of "
-                f"{' x '.join(map(str, inputs.shape))}: {told}",
-                hint=self._way_out(len(inputs)),
-            ) from error
-
-    def _way_out(self, images: int) -> str:
-        """What to try where the network fails in training and did not in evaluation."""
-        if images == 1:
-            return "Batch norm needs more than one image a step: choose another batch size."
-        if self.recipe.parts:
-            return "Some networks take one size of input only: leave out `parts` (--set parts=)."
-        if self._half is not None:
-            return "It may not take bfloat16: --precision fp32."
-        return ""
+    def _explained(self, inputs: Tensor) -> AbstractContextManager[None]:
+        """Within, a failure of the network is told in a sentence."""
+        return told_in_a_sentence(self.step + 1, inputs.shape, self.recipe, half=self._half is not None)
 
     def _read(self, orders: list[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """Each process decodes its own part of every batch."""
