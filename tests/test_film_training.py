@@ -158,3 +158,21 @@ def test_the_gallery_script_makes_films(
         "step-0.png",
         f"step-{steps[-1]}.png",
     }
+
+
+def test_a_run_that_begins_again_without_a_checkpoint_makes_its_film_anew(tmp_path: Path) -> None:
+    class Killed(Exception):
+        pass
+
+    def kill(step: int, module: torch.nn.Module) -> None:
+        if step == 4:
+            raise Killed
+
+    folder = tmp_path / "run"
+    with pytest.raises(Killed):
+        train("tutorial_tanh", "digits", SHORT, run=folder, threads=1, on_step=kill)
+    assert open_film(folder).steps[:3] == (0, 1, 2)
+    said: list[str] = []
+    train(run=folder, resume=True, threads=1, on_note=said.append)
+    assert open_film(folder).steps == (0, 1, 2, 3, 4, 6, 12, 18)
+    assert not [text for text in said if "film" in text]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,26 @@ def test_weights_of_a_later_step_are_not_kept_under_an_earlier_one(kind: Any, tm
         for parameter in changed.parameters():
             parameter.data -= 0.1
     assert open_film(tmp_path / "data").steps[-1] == 4
+
+
+def test_one_weight_among_many_that_changed_is_a_change(tmp_path: Path) -> None:
+    net = network()
+    with convscope.film(net, IMAGES, tmp_path, every=4) as film:
+        for step in range(1, 7):
+            film.snap(step)
+        with torch.no_grad():
+            net[0].weight[1, 1, 1, 1] += 1
+    assert open_film(tmp_path).steps[-1] == 4
+
+
+def test_what_a_killed_process_left_goes_when_the_film_is_gone_on_with(tmp_path: Path) -> None:
+    convscope.film(network(), IMAGES, tmp_path).snap(0)
+    left = tmp_path / "film" / f".step-000000001.npz.{'0' * 8}-1-{'0' * 8}.convscope-tmp"
+    left.write_bytes(b"half")
+    long_ago = time.time() - 48 * 3600
+    os.utime(left, (long_ago, long_ago))
+    convscope.film(network(), IMAGES, tmp_path, resume=True)
+    assert not left.exists()
 
 
 def test_steps_that_begin_again_each_epoch_are_told_of_once(tmp_path: Path) -> None:

@@ -225,3 +225,13 @@ def test_the_way_out_is_that_of_the_failure(tmp_path: Path) -> None:
     assert failed.value.hint == ""
     with pytest.raises(TrainingError, match="--precision fp32"):
         trained(FailsBackwards(), tmp_path / "run", QUICK.replace(precision="bf16"))
+
+
+@pytest.mark.parametrize(
+    ("end", "word"), [(nn.Softmax(1), "softmax"), (nn.Sigmoid(), "sigmoid"), (nn.Identity(), "")]
+)
+def test_a_network_that_ends_in_probabilities_is_told_of(end: nn.Module, word: str, tmp_path: Path) -> None:
+    run = trained(nn.Sequential(Net(), end), tmp_path / "run")  # type: ignore[arg-type]
+    told = [text for text in run.notes if "takes softmax of that again" in text]
+    assert told == [text for text in told if f"ends in a {word}," in text]
+    assert bool(told) == bool(word)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from convscope._version import __version__
 from convscope.data.names import printable
 from convscope.errors import ConvscopeError, FilmError, ForwardError, UnknownLayerError, UsageError
-from convscope.files import check_writable, remove_abandoned
+from convscope.files import check_writable
 from convscope.filming import store
 from convscope.filming.first_look import check_same, digest, first_look
 from convscope.filming.given import Images, prepared
@@ -204,7 +204,6 @@ class Film:
         if there:
             raise _exists(self.folder.parent)
         self.folder.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(self.folder)
         store.write_arrays(self.folder / store.IMAGES, {"pictures": self._images.shown}, None)
         store.write_manifest(self.folder, self._manifest)
         self._begun = True
@@ -341,7 +340,6 @@ def film(
     manifest = first_look(manifest, loaded, taken.inputs, layers, answers)
     if resume and (folder / store.MANIFEST).is_file():
         check_same(store.read_manifest(folder), manifest, folder)
-        remove_abandoned(folder)
     return Film(loaded, taken, folder, manifest, resume=resume, strict=strict)
 
 
