@@ -31,8 +31,8 @@ from torch import nn
 class Net(nn.Sequential):
     def __init__(self):
         super().__init__(
-            nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.2), nn.MaxPool2d(2),
-            nn.Conv2d(8, 16, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(),
+            nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.Dropout(0.2), nn.MaxPool2d(2),
+            nn.Conv2d(16, 16, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(),
             nn.Linear(64, 10),
         )
 """
@@ -57,6 +57,7 @@ RECIPES = {
         whiten=True,
         freeze_first=True,
     ),
+    "int8": Recipe(epochs=2, batch=100, precision="auto", int8=True),
     "adam": Recipe(epochs=2, batch=100, optimizer="adamw", learning_rate=0.01, flip="random", whiten=True),
 }
 

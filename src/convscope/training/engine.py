@@ -30,6 +30,7 @@ from convscope.training.failures import told_in_a_sentence
 from convscope.training.fast_layers import FastLayers
 from convscope.training.hooks import Hooks
 from convscope.training.huge_pages import use_huge_pages
+from convscope.training.int8 import has_int8
 from convscope.training.optimizers import make_optimizer
 from convscope.training.pictures import Pictures
 from convscope.training.precision import HalfPrecision, resolve_precision
@@ -92,7 +93,9 @@ class Engine:
         self.module = self.model.module
         self.precision = resolve_precision(recipe.precision, self.device)
         # Before the network goes elsewhere: the trace's blank picture is on the CPU.
-        needed = recipe.fast_layers or recipe.whiten or recipe.freeze_first
+        self.int8 = recipe.int8 and self.device.type == "cpu" and has_int8()
+        exchanged = recipe.fast_layers or self.int8
+        needed = exchanged or recipe.whiten or recipe.freeze_first
         recorded = trace(self.model, blank_input(self.model), keep=[]) if needed else None
         if recorded is not None and (recipe.whiten or recipe.freeze_first):
             convolution = first_convolution(recorded)
@@ -100,8 +103,9 @@ class Engine:
                 whiten(convolution, self._sample(_SAMPLE))
             if recipe.freeze_first:
                 convolution.requires_grad_(False)
-        fast = FastLayers(recorded) if recorded is not None and recipe.fast_layers else None
-        self._fast: AbstractContextManager[Any] = fast or nullcontext()
+        self._fast: AbstractContextManager[Any] = nullcontext()
+        if recorded is not None and exchanged:
+            self._fast = FastLayers(recorded, same=recipe.fast_layers, int8=self.int8)
         self.module.to(self.device)
         self._layout = torch.contiguous_format
         if recipe.channels_last:

@@ -1,4 +1,4 @@
-"""Layers exchanged for faster ones that compute the same, for the length of a training step.
+"""Layers exchanged for faster ones that compute the same, or nearly, for the length of a training step.
 
 Dropout draws one random byte a value instead of one Bernoulli number, and works on the bits of the
 values; a ReLU before it shares its backward pass; a ReLU before a max pooling is taken after it, on a
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from convscope.tracing import Trace
+from convscope.training.fast_convolution import FastConv2d, fits
 from convscope.training.fast_pooling import SAME_WIDTH, FastMaxPool, ReluAfterPool, spread
 
 _BYTES = 256
@@ -77,6 +78,10 @@ class FastLayers:
     recorded
         A trace of the module: which layer follows which, and whether anything else reads the values
         between them. The layers must be modules of their own, called once.
+    same
+        Exchange layers for such as compute the same.
+    int8
+        Exchange convolutions for such as compute in 8-bit whole numbers (``FastConv2d``).
 
     Examples
     --------
@@ -91,9 +96,12 @@ class FastLayers:
     Dropout(p=0.3, inplace=False)
     """
 
-    def __init__(self, recorded: Trace) -> None:
+    def __init__(self, recorded: Trace, *, same: bool = True, int8: bool = False) -> None:
         module = recorded.model.module
-        self._exchanges = [(*_parent(module, path), layer) for path, layer in _find(recorded).items() if path]
+        found = _find(recorded) if same else {}
+        if int8:
+            found |= {path: FastConv2d(layer) for path, layer in _convolutions(recorded).items()}
+        self._exchanges = [(*_parent(module, path), layer) for path, layer in found.items() if path]
         self._own: list[nn.Module] = []
 
     def __len__(self) -> int:
@@ -208,6 +216,12 @@ def _find(recorded: Trace) -> dict[str, nn.Module]:
         if relu:
             found[relu] = nn.Identity()
     return found
+
+
+def _convolutions(recorded: Trace) -> dict[str, nn.Conv2d]:
+    module = recorded.model.module
+    layers = {path: module.get_submodule(path) for path in dict.fromkeys(op.path for op in recorded.ops)}
+    return {path: layer for path, layer in layers.items() if isinstance(layer, nn.Conv2d) and fits(layer)}
 
 
 def _parent(module: nn.Module, path: str) -> tuple[nn.Module, str]:

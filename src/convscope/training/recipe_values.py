@@ -79,6 +79,10 @@ class Recipe:
     channels_last, compile, fast_layers
         The layout of the maps in memory, where the network does not flatten them by ``view``;
         ``torch.compile``; layers exchanged for faster ones that compute the same.
+    int8
+        Convolutions of stride 1 compute in 8-bit whole numbers, forward and back to the maps, where the
+        processor multiplies these twice as fast (VNNI), and in ``precision`` elsewhere. The gradients of the
+        weights always are in ``precision``.
     averaging, averaging_decay, averaging_every
         The weights kept are a moving average: ``none``, ``ema`` or ``lookahead``; the average's share a
         step it is renewed; steps between.
@@ -143,6 +147,7 @@ class Recipe:
     channels_last: bool = True
     compile: bool = False
     fast_layers: bool = False
+    int8: bool = False
     averaging: str = "none"
     averaging_decay: float = 0.99
     averaging_every: int = 1
