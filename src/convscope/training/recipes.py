@@ -109,7 +109,7 @@ _FAST_C = _PLAIN.replace(
 )
 _SMALL = Recipe(
     name="fast",
-    epochs=13,
+    epochs=14,
     batch=512,
     optimizer="muon",
     learning_rate=0.75,
@@ -128,10 +128,12 @@ _SMALL = Recipe(
     warp_share=0.85,
     settle=True,
     precision="auto",
+    fast_layers=True,
+    int8=True,
     freeze_scales=True,
     mirrored_pairs=True,
     outputs=10,
-    evaluate_every=13,
+    evaluate_every=14,
     notes=(
         "after airbench94 (Jordan, 2024): orthogonal steps for the filters; the first layer's own decay "
         "keeps its 7 x 7 filters smooth",
