@@ -30,7 +30,6 @@ from convscope.training.failures import told_in_a_sentence
 from convscope.training.fast_layers import FastLayers
 from convscope.training.hooks import Hooks
 from convscope.training.huge_pages import use_huge_pages
-from convscope.training.int8 import has_int8
 from convscope.training.optimizers import make_optimizer
 from convscope.training.pictures import Pictures
 from convscope.training.precision import HalfPrecision, resolve_precision
@@ -92,9 +91,8 @@ class Engine:
         recipe = self.recipe
         self.module = self.model.module
         self.precision = resolve_precision(recipe.precision, self.device)
+        exchanged = recipe.fast_layers or recipe.int8
         # Before the network goes elsewhere: the trace's blank picture is on the CPU.
-        self.int8 = recipe.int8 and self.device.type == "cpu" and has_int8()
-        exchanged = recipe.fast_layers or self.int8
         needed = exchanged or recipe.whiten or recipe.freeze_first
         recorded = trace(self.model, blank_input(self.model), keep=[]) if needed else None
         if recorded is not None and (recipe.whiten or recipe.freeze_first):
@@ -105,7 +103,7 @@ class Engine:
                 convolution.requires_grad_(False)
         self._fast: AbstractContextManager[Any] = nullcontext()
         if recorded is not None and exchanged:
-            self._fast = FastLayers(recorded, same=recipe.fast_layers, int8=self.int8)
+            self._fast = FastLayers(recorded, same=recipe.fast_layers, int8=recipe.int8)
         self.module.to(self.device)
         self._layout = torch.contiguous_format
         if recipe.channels_last:
