@@ -115,6 +115,21 @@ def test_a_network_that_fails_in_training_is_told_as_that_and_nothing_stays(tmp_
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_stopped_before_its_first_step_leaves_nothing_and_can_be_begun_again(tmp_path: Path) -> None:
+    class Stopped(Deep):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            if self.training and (tmp_path / "run" / "run.json").exists():
+                raise KeyboardInterrupt
+            return super().forward(images)
+
+    said: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        train(Stopped(), "digits", ONCE, run=tmp_path / "run", on_note=said.append)
+    assert said[-1] == "stopped before anything was saved; no run was begun"
+    assert not (tmp_path / "run").exists()
+    assert train(Deep(), "digits", ONCE, run=tmp_path / "run").history
+
+
 def test_a_network_without_weights_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="no weights to train"):
         train(ByView().requires_grad_(False), "digits", ONCE, run=tmp_path / "run")

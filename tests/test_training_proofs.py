@@ -113,7 +113,9 @@ def test_the_articles_leak_by_name(digits: Dataset, tmp_path: Path) -> None:
 
 def test_the_leak_is_measured_for_a_run_too(tmp_path: Path) -> None:
     run = train("tutorial_tanh", "digits", Recipe(epochs=2), run=tmp_path / "run", threads=1)
-    leak = measure_leak(run.folder)
+    counted: list[tuple[int, int]] = []
+    leak = measure_leak(run.folder, on_batch=lambda done, total: counted.append((done, total)))
+    assert [done for done, total in counted if done == total] == [1438, 1438, 359]
     assert leak.test.accuracy == run.evaluation.accuracy == evaluate(run.folder).accuracy
     # Without dropout the article's way is wrong only in what it looks at.
     assert leak.as_the_article.accuracy == leak.train.accuracy

@@ -10,7 +10,7 @@ import typer
 
 from convscope.cli.counting import counting
 from convscope.cli.data import short
-from convscope.cli.options import JsonOption, RootOption, note, optional, print_json, say, step
+from convscope.cli.options import JsonOption, RootOption, note, optional, print_json, say
 from convscope.cli.tables import print_table
 from convscope.errors import UsageError
 
@@ -60,8 +60,8 @@ def run(
                 "`--leak` measures the run's own data in three ways of its own",
                 hint="Leave `--data`, `--part` and `--views` out.",
             )
-        with step(f"measuring {run_}"):
-            leaks = measure_leak(run_, root=root)
+        with _Counts(run_) as counts:
+            leaks = measure_leak(run_, root=root, on_batch=counts.measured, on_read=counts.read)
         kinds = {
             "training images, dropout on (as the article measures)": leaks.as_the_article,
             "training images, evaluation mode": leaks.train,

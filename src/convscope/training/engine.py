@@ -135,7 +135,7 @@ class Engine:
         self.sums = Sums()
         self.history: list[dict[str, Any]] = []
         self.evaluation: Evaluation | None = None
-        self._saved_at = 0
+        self.saved_at = 0
         self._saved_when = time.monotonic()
         self._pause = self.checkpoint_seconds
 
@@ -180,7 +180,7 @@ class Engine:
         with deferred_signals(deaf=not self.group.first) as stop:
             while self.step < self.steps:
                 self._epoch(hooks, pace, stop)
-            if hooks.save is not None and self._saved_at != self.step:
+            if hooks.save is not None and self.saved_at != self.step:
                 self._save(hooks)
 
     def _sample(self, count: int) -> Iterator[Tensor]:
@@ -257,7 +257,7 @@ class Engine:
         self.step = int(state["step"])
         self.sums = Sums(**state["sums"])
         self.history = list(state["history"])
-        self._saved_at = self.step
+        self.saved_at = self.step
 
     def _epoch(self, hooks: Hooks, pace: Pace, stop: Callable[[], bool]) -> None:
         epoch, first = divmod(self.step, self.steps_per_epoch)
@@ -364,8 +364,8 @@ class Engine:
         word = "NaN (not a number)" if math.isnan(value) else "infinite"
         step = self.step if what else self.step + 1
         kept = (
-            f"The checkpoint of step {self._saved_at} is kept."
-            if self._saved_at
+            f"The checkpoint of step {self.saved_at} is kept."
+            if self.saved_at
             else "No step before it was saved."
         )
         return DivergedError(
@@ -440,7 +440,7 @@ class Engine:
             raise self._diverged(math.nan)
         began = time.monotonic()
         hooks.save()
-        self._saved_at = self.step
+        self.saved_at = self.step
         self._saved_when = time.monotonic()
         # Large networks on slow disks: at most a twentieth of the time goes into saving.
         if self.checkpoint_seconds:

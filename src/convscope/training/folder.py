@@ -68,13 +68,13 @@ class RunFolder:
 
     @contextlib.contextmanager
     def given_up_unless_saved(self) -> Iterator[None]:
-        """A run that fails within, before its first checkpoint, cannot be gone on with: it leaves nothing."""
+        """A run that ends within, before its first checkpoint, cannot be gone on with: it leaves nothing."""
         try:
             yield
         except OutputError:
             # Where there was no room, there may be some later.
             raise
-        except ConvscopeError:
+        except (ConvscopeError, KeyboardInterrupt):
             if not self.checkpoint.exists():
                 for place in self.path.iterdir():
                     if place.is_dir():

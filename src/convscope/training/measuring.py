@@ -226,16 +226,24 @@ def _trained_on(asked: _Asked) -> list[bytes] | None:
     return None if dataset.train.images is None else digests(dataset.train.images)
 
 
-def measure_leak(run: str | os.PathLike[str] | Run, *, root: str | os.PathLike[str] | None = None) -> Leak:
+def measure_leak(
+    run: str | os.PathLike[str] | Run,
+    *,
+    root: str | os.PathLike[str] | None = None,
+    on_batch: Callable[[int, int], None] | None = None,
+    on_read: Callable[[int, int], None] | None = None,
+) -> Leak:
     """The three accuracies that an article's mistake mixes up, for the network of a run folder.
 
     Article C's "test" loader reads the training images, and its network is never put into evaluation
-    mode: what it prints is ``as_the_article``; what it means to print is ``test``.
+    mode: what it prints is ``as_the_article``; what it means to print is ``test``. ``on_batch`` and
+    ``on_read`` are called as :func:`evaluate` calls them, for each of the three.
     """
+    called: dict[str, Any] = {"root": root, "on_batch": on_batch, "on_read": on_read}
     return Leak(
-        as_the_article=evaluate(run, part="train", training_mode=True, root=root),
-        train=evaluate(run, part="train", root=root),
-        test=evaluate(run, part="test", root=root),
+        as_the_article=evaluate(run, part="train", training_mode=True, **called),
+        train=evaluate(run, part="train", **called),
+        test=evaluate(run, part="test", **called),
     )
 
 

@@ -315,11 +315,15 @@ def _run(
         try:
             engine.run(hooks)
         except KeyboardInterrupt:
-            say(
-                f"saved after step {engine.step:,} of {engine.steps:,}; to go on: "
-                f"convscope train --resume --run {shlex.quote(str(folder.path))}"
-                + (f" --processes {group.count}" if group.count > 1 else "")
-            )
+            # Stopped in the middle of a step, by a second Ctrl-C, the run has its last checkpoint, or none.
+            if engine.saved_at:
+                say(
+                    f"saved after step {engine.saved_at:,} of {engine.steps:,}; to go on: "
+                    f"convscope train --resume --run {shlex.quote(str(folder.path))}"
+                    + (f" --processes {group.count}" if group.count > 1 else "")
+                )
+            else:
+                say("stopped before anything was saved; no run was begun")
             raise
         found = engine.evaluation or group.tell(engine.measure() if group.first else None)
         assert found is not None
