@@ -119,6 +119,7 @@ def test_a_net_of_ones_own_is_trained_by_its_file(run: Command, tmp_path: Path) 
         (["train", "--set", "momentun=1"], 2, "Did you mean momentum"),
         (["train", "--epochs", "0"], 2, "`epochs` must be at least 1"),
         (["train", "--learning-rate", "1e20"], 2, "`learning_rate` must be between 0 and 1e+09; got 1e+20"),
+        (["train", "--set", "outputs=10000000"], 2, "`outputs` must be between 0 and 100000; got 1e+07"),
         (["train", "--recipe", "articel"], 2, "there is no recipe `articel`"),
         (["train", "tutorial_cnnn"], 1, "Did you mean tutorial_cnn"),
         (["train", "--data", "nowhere"], 1, "nowhere"),

@@ -247,6 +247,8 @@ class Recipe:
 
 
 _ANY = 1e9
+# Of one layer: far more than any known set of classes has, far fewer than fill a memory.
+_VALUES = 100_000
 _CHOICES = {
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
@@ -276,8 +278,8 @@ _RANGES = {
     "warp_share": (0, 1),
     "averaging_decay": (0, 1),
     "averaging_every": (1, _ANY),
-    "hidden": (0, _ANY),
-    "outputs": (0, _ANY),
+    "hidden": (0, _VALUES),
+    "outputs": (0, _VALUES),
     "evaluate_every": (1, _ANY),
 }
 _WORDS = {
