@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 import zipfile
 
 import numpy as np
@@ -328,3 +329,16 @@ def test_run_folders_are_no_classes(tmp_path):
     assert problems_of(dataset)["run_folder"].message == (
         "3 folders were made by `convscope train`; left out: one, runs/a, runs/b"
     )
+
+
+def test_a_name_written_as_macos_does_is_the_class_of_that_name(tmp_path):
+    apart, whole = unicodedata.normalize("NFD", "café"), "café"
+    assert apart != whole
+    files = {f"{apart}/{n}.png": picture(n) for n in range(6)}
+    files |= {f"{whole}/{n}.png": picture(n) for n in range(6, 10)} | {"tea/0.png": picture(20)}
+    folder = zipped(tmp_path / "drinks.zip", files)
+    dataset = load_dataset(folder)
+    assert dataset.classes == (whole, "tea")
+    assert (dataset.counts(dataset.train) + dataset.counts(dataset.test)).tolist() == [10, 1]
+    for name in (apart, whole):
+        assert load_dataset(folder, classes=[name, "tea"]).classes == (whole, "tea")

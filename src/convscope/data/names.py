@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 
 
 def printable(name: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
@@ -23,6 +24,17 @@ def printable(name: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
     """
     text = os.fsdecode(name)
     return text if text.isprintable() else "".join(c if c.isprintable() else _escaped(c) for c in text)
+
+
+def composed(name: str) -> str:
+    r"""``name`` with each accent and its letter as one character, as most systems write them; macOS does not.
+
+    Examples
+    --------
+    >>> composed("cafe\N{COMBINING ACUTE ACCENT}") == "caf\N{LATIN SMALL LETTER E WITH ACUTE}"
+    True
+    """
+    return unicodedata.normalize("NFC", name)
 
 
 def _escaped(character: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from convscope.data.names import printable
+from convscope.data.names import composed, printable
 from convscope.datasets.problems import listed
 from convscope.errors import DatasetError, UsageError, nearest
 
@@ -28,7 +28,7 @@ def choose_classes(wanted: Sequence[str] | None, known: Sequence[str], name: str
     """
     if wanted is None:
         return tuple(known)
-    wanted = _joined(list(wanted), known)
+    wanted = _joined([composed(one) for one in wanted], known)
     for one in wanted:
         if one not in known:
             near = nearest(one, known) or nearest(one.lower(), known)

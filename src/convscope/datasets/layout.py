@@ -14,7 +14,7 @@ from itertools import islice, takewhile
 from sys import intern
 
 from convscope.data.kinds import format_of
-from convscope.data.names import printable
+from convscope.data.names import composed, printable
 from convscope.datasets.problems import Problem, counted, listed
 from convscope.datasets.trees import Tree
 from convscope.errors import DatasetError
@@ -66,7 +66,7 @@ def find_layout(tree: Tree) -> Layout:
         if part is None or not slash:
             outside.append(printable(name))
         elif _is_picture(tree, name):
-            files[part].append((name, intern(class_)))
+            files[part].append((name, intern(composed(class_))))
         else:
             others.append(printable(name))
     folders = _class_folders(tree, roots)
@@ -191,7 +191,7 @@ def _place(name: str, roots: dict[str, str]) -> tuple[str | None, str]:
 
 
 def _class_folders(tree: Tree, roots: dict[str, str]) -> dict[str, set[str]]:
-    return {part: _folders_in(tree, root) for part, root in roots.items()}
+    return {part: set(map(composed, _folders_in(tree, root))) for part, root in roots.items()}
 
 
 def _is_picture(tree: Tree, name: str) -> bool:
