@@ -21,8 +21,8 @@ DEFAULT_MODEL = "efficientnet_lite0"
 DEFAULT_IMAGE = "sample:cat"
 
 MODEL_HELP = (
-    "A torchvision name such as `resnet50`, `timm:NAME`, your own `path/to/net.py:Class`, or one of those "
-    "`convscope models` lists."
+    "A torchvision name such as `resnet50`, `timm:NAME`, your own `path/to/net.py:Class`, the "
+    "folder of a run (`convscope train`), or one of those `convscope models` lists."
 )
 IMAGE_HELP = "A picture file, or a sample such as `sample:cat`."
 
