@@ -251,3 +251,18 @@ def test_a_network_learns_with_them_and_is_saved_with_its_own_layers(tmp_path: P
     assert (tmp_path / "True/model.safetensors").read_bytes() != (
         tmp_path / "False/model.safetensors"
     ).read_bytes()
+
+
+@needs_int8
+def test_a_network_whose_convolutions_go_by_the_mode_learns_with_them_too(tmp_path: Path) -> None:
+    model = load_model("cifar10_small", weights="none")  # as all that are loaded, in evaluation mode
+    last, found = model.module.layer3, set()
+    assert isinstance(last, nn.Module)
+    last.register_forward_pre_hook(
+        lambda block, inputs: found.add(
+            (model.module.training, type(block.conv1), tuple(inputs[0].shape[2:]))
+        )
+    )
+    recipe = Recipe(epochs=1, batch=512, int8=True, settle=True)
+    train(model, "digits", recipe, run=tmp_path / "run", threads=1, size=32)
+    assert found == {(True, FastConv2d, (6, 6)), (False, nn.Conv2d, (12, 12))}

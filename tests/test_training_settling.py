@@ -87,7 +87,7 @@ def test_a_training_ends_with_the_statistics_of_its_pictures(averaging: str, tmp
     model = load_model(str(tmp_path / "run"))
     pictures = load_dataset("digits", size=32).train.images
     assert pictures is not None
-    maps = model.module.conv1(normalized(pictures, model.card.preprocessing))
+    maps = model.module.conv1(model.module.pad(normalized(pictures, model.card.preprocessing)))
     norm = model.module.bn1
     torch.testing.assert_close(norm.running_mean, maps.mean((0, 2, 3)), rtol=0.02, atol=0.02)
     torch.testing.assert_close(norm.running_var, maps.var((0, 2, 3)), rtol=0.02, atol=0.02)

@@ -90,6 +90,8 @@ class Engine:
     def __post_init__(self) -> None:
         recipe = self.recipe
         self.module = self.model.module
+        # Before its layers are looked at: some networks arrange them by mode.
+        self._training_mode()
         self.precision = resolve_precision(recipe.precision, self.device)
         exchanged = recipe.fast_layers or recipe.int8
         # Before the network goes elsewhere: the trace's blank picture is on the CPU.
